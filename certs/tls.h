@@ -1,0 +1,64 @@
+// TLS 1.3 contexts and streams. There is no way to make one that does not verify its peer: the chain
+// against the identity's authority, the extended key usage, and exactly one URI SAN equal to the one
+// expected. No session tickets, no resumption, no renegotiation, no ALPN.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "certs/identity.h"
+#include "runner/base/result.h"
+#include "runner/base/unique_fd.h"
+
+namespace bulkhead::certs {
+
+// Initialises OpenSSL without reading any file or configuration. Optional, but needed before a seccomp
+// filter that allows no file access. Idempotent and thread-safe.
+void InitTlsLibrary();
+
+// Thread-safe; streams made from it keep it alive.
+class TlsContext {
+ public:
+  static Result<TlsContext> ForClient(const Identity& self, std::string_view expected_peer_uri);
+  static Result<TlsContext> ForServer(const Identity& self, std::string_view expected_peer_uri);
+  TlsContext(const TlsContext&) = default;
+  TlsContext& operator=(const TlsContext&) = default;
+  ~TlsContext();
+
+  struct State;
+  const std::shared_ptr<const State>& state() const { return state_; }
+
+ private:
+  explicit TlsContext(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  std::shared_ptr<const State> state_;
+};
+
+// A blocking TLS stream with a deadline on each call, for the client side. Not thread-safe.
+class TlsStream {
+ public:
+  // Takes the descriptor of a connected stream socket and performs the handshake and the identity
+  // check; nothing of the application was sent when this fails. kDeadlineExceeded, kUnavailable (the
+  // peer closed or reset), kPermissionDenied (the peer's certificate is not the expected one).
+  static Result<TlsStream> Connect(const TlsContext& context, UniqueFd fd, std::chrono::steady_clock::time_point deadline);
+  TlsStream(TlsStream&&) noexcept;
+  TlsStream& operator=(TlsStream&&) noexcept;
+  ~TlsStream();
+
+  // Sends all of `bytes`.
+  Status Write(std::string_view bytes, std::chrono::steady_clock::time_point deadline);
+  // At least one byte, at most `size`; 0 at the peer's close_notify. An end of file without
+  // close_notify is kUnavailable: truncation must be told from an end (RFC 8446, section 6.1).
+  Result<size_t> Read(char* buffer, size_t size, std::chrono::steady_clock::time_point deadline);
+  // Whether bytes (or an end) of the peer wait to be read now, without blocking.
+  bool HasPending();
+  int fd() const;
+
+ private:
+  struct State;
+  explicit TlsStream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace bulkhead::certs

@@ -1,0 +1,239 @@
+#include "runner/agent/agent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runner/agent/judge.h"
+#include "runner/agent/records.h"
+#include "runner/base/text.h"
+
+namespace bulkhead::agent {
+
+namespace {
+
+constexpr std::string_view kMethod = "template.execute";
+constexpr auto kLongestCall = std::chrono::hours(24);
+
+TaskReport NewReport(const TaskState& state) {
+  TaskReport report;
+  report.task_id = state.task.id;
+  report.workflow = state.task.workflow.name;
+  report.node = state.task.node;
+  report.template_name = state.task.template_name;
+  return report;
+}
+
+// The report of a task that ends without a result of a plugin. Argo's agent says Failed when a plugin
+// could not do its work; Error is for what we refused.
+void EndWith(std::string_view phase, Layer layer, std::string message, TaskReport& report) {
+  report.phase = phase;
+  report.message = std::move(message);
+  report.stopped_by = layer;
+  report.final = true;
+  report.requeue.reset();
+  report.result = Value::Object();
+  report.result.Set("phase", Value::String(report.phase));
+  report.result.Set("message", Value::String(report.message));
+}
+
+// The report of a reply that the policy admitted.
+void EndWithEffective(const Judgement& judgement, TaskReport& report) {
+  report.result = judgement.effective;
+  if (const Value* phase = judgement.effective.Find("phase")) report.phase = phase->text;
+  if (const Value* message = judgement.effective.Find("message")) report.message = message->text;
+  // A fulfilled phase is the end whatever the reply says of requeue.
+  if (!IsFulfilled(report.phase) && judgement.requeue.has_value()) {
+    report.final = false;
+    report.requeue = judgement.requeue;
+  }
+}
+
+}  // namespace
+
+Agent::Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services, AgentOptions options)
+    : hosts_(std::move(hosts)), policies_(policies), services_(std::move(services)), options_(options) {}
+
+RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
+  sink_ = &sink;
+  if (options_.timeout.has_value()) deadline_ = std::chrono::steady_clock::now() + *options_.timeout;
+  const auto lane_of = [this](const Task& task) {
+    const std::vector<PluginHost*> route = Route(task);
+    return route.size() == 1 ? route.front()->name() : std::string();
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    scheduler_ = std::make_unique<Scheduler>(options_.workers, lane_of,
+                                             [this](std::shared_ptr<TaskState> state) { Execute(std::move(state)); });
+    if (interrupted_) scheduler_->Interrupt();
+  }
+  source.Start(*scheduler_);
+  const bool done = scheduler_->WaitDone(deadline_);
+
+  RunOutcome outcome;
+  {
+    const std::lock_guard lock(mutex_);
+    outcome.interrupted = interrupted_;
+    outcome.audit_failure = audit_failure_;
+  }
+  outcome.timed_out = !done && !outcome.interrupted && !outcome.audit_failure.has_value();
+  // Calls in flight end when their plugins do.
+  if (!done) {
+    ending_ = true;
+    for (PluginHost* host : hosts_) host->Stop();
+  }
+  scheduler_->JoinWorkers();
+  WaitCommitted();
+  // From here nobody else delivers, and what is still active had no result.
+  auto unfinished = scheduler_->TakeUnfinished();
+  if (!done) FinishUnfinished(std::move(unfinished), outcome);
+  return outcome;
+}
+
+// The way of a task: asked of a plugin, judged, recorded; only then it leaves.
+void Agent::Execute(std::shared_ptr<TaskState> state) {
+  Step step = RunTask(*state);
+  // A call that ended because its plugin was stopped tells nothing of the plugin: the task stays unfinished.
+  const bool broken_off = step.report.stopped_by == Layer::kRpc || step.report.stopped_by == Layer::kSandbox;
+  if (ending_ && broken_off) return;
+  Commit(std::move(step), std::move(state));
+}
+
+Agent::Step Agent::RunTask(TaskState& state) {
+  Step step;
+  step.report = NewReport(state);
+  bool answered = false;
+  for (PluginHost* host : Route(state.task)) {
+    if (host->KnownUnsupported(kMethod)) continue;
+    answered = AskPlugin(*host, state, step);
+    if (answered) break;
+  }
+  if (!answered) {
+    std::string keys = Join(state.task.plugin_keys, ", ");
+    EndWith("Failed", Layer::kRpc,
+            "no plugin executed the template (template.plugin: " + services_.redactor->Redact(EscapeForTerminal(keys)) + ")",
+            step.report);
+    step.records.push_back(RefusalRecord(state.task, step.report));
+  }
+  step.report.calls = state.calls;
+  step.report.elapsed = state.elapsed;
+  return step;
+}
+
+// One plugin is asked; true when that decides the task.
+bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
+  const SteadyTime deadline = std::min(deadline_, std::chrono::steady_clock::now() + kLongestCall);
+  const HostCall call = host.Call(kMethod, state.task.request, deadline);
+  state.calls += call.result.attempts;
+  state.elapsed += call.result.elapsed;
+
+  TaskReport& report = step.report;
+  report.plugin = host.name();
+  report.tier = host.tier();
+  Judgement judgement;
+  bool decided = true;
+  if (call.result.outcome == rpc::Outcome::kReply) {
+    const policy::Subject subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
+                                     state.task.template_name};
+    judgement = Judge(call.result.body, state.node, subject, policies_, *services_.redactor);
+    report.allowed = judgement.allowed;
+    report.refused = judgement.refused;
+    report.masked = judgement.masked;
+    switch (judgement.kind) {
+      case Judgement::Kind::kNotMine: decided = false; break;
+      case Judgement::Kind::kApplied:
+        state.node = judgement.effective;
+        EndWithEffective(judgement, report);
+        break;
+      case Judgement::Kind::kRefused: EndWith("Error", judgement.layer, judgement.message, report); break;
+    }
+  } else if (call.sandbox_reason.has_value()) {
+    EndWith("Failed", Layer::kSandbox, services_.redactor->Redact(*call.sandbox_reason), report);
+  } else if (call.result.outcome == rpc::Outcome::kNotSupported) {
+    decided = false;
+  } else {
+    EndWith("Failed", Layer::kRpc, services_.redactor->Redact(call.result.reason), report);
+  }
+  step.records.push_back(CallRecord(state.task, host, call, judgement, report, decided));
+  CountCall(host.name(), call.result, judgement, report, *services_.metrics);
+  return decided;
+}
+
+// The plugins to ask, in order: the one that declares the template's key, else all that declare nothing.
+std::vector<PluginHost*> Agent::Route(const Task& task) const {
+  std::vector<PluginHost*> undeclared;
+  for (PluginHost* host : hosts_) {
+    const std::optional<bool> handles = host->Handles(task.plugin_keys);
+    if (handles.has_value() && *handles) return {host};
+    if (!handles.has_value()) undeclared.push_back(host);
+  }
+  return undeclared;
+}
+
+void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
+  for (audit::Record& record : step.records) services_.redactor->RedactTree(record.fields);
+  uncommitted_.fetch_add(1);
+  // A record before the last matters only if it can't be written.
+  for (size_t i = 0; i + 1 < step.records.size(); ++i) {
+    services_.audit->Append(std::move(step.records[i]), [this](const Status& status) {
+      if (!status.ok()) FailAudit(status.error());
+    });
+  }
+  audit::Record last = std::move(step.records.back());
+  services_.audit->Append(std::move(last), [this, report = std::move(step.report), state = std::move(state)](const Status& status) mutable {
+    if (!status.ok()) {
+      FailAudit(status.error());
+    } else {
+      // From here the outcome is on record; only now may it leave the process.
+      sink_->Deliver(report);
+      if (report.final) {
+        scheduler_->Finish(report.task_id);
+      } else {
+        scheduler_->Requeue(std::move(state), *report.requeue);
+      }
+    }
+    if (uncommitted_.fetch_sub(1) == 1) uncommitted_.notify_all();
+  });
+}
+
+void Agent::WaitCommitted() {
+  for (size_t left = uncommitted_.load(); left != 0; left = uncommitted_.load()) uncommitted_.wait(left);
+}
+
+void Agent::FinishUnfinished(std::vector<std::shared_ptr<TaskState>> unfinished, const RunOutcome& outcome) {
+  for (const auto& state : unfinished) {
+    TaskReport report = NewReport(*state);
+    std::string reason = "the run was interrupted before the task ended";
+    if (outcome.timed_out) reason = "not finished within --timeout " + FormatGoDuration(*options_.timeout);
+    if (outcome.audit_failure.has_value()) reason = "not applied: the audit log cannot be written";
+    EndWith("Error", Layer::kTimeout, reason, report);
+    report.calls = state->calls;
+    report.elapsed = state->elapsed;
+    if (outcome.audit_failure.has_value()) {
+      // Nothing was applied: what the sink gets is only that it was not.
+      sink_->Deliver(report);
+      continue;
+    }
+    audit::Record record = RefusalRecord(state->task, report);
+    services_.redactor->RedactTree(record.fields);
+    const Status recorded = services_.audit->AppendSync(std::move(record));
+    if (!recorded.ok()) {
+      FailAudit(recorded.error());
+      continue;
+    }
+    sink_->Deliver(report);
+  }
+}
+
+void Agent::FailAudit(const Error& error) {
+  const std::lock_guard lock(mutex_);
+  if (!audit_failure_.has_value()) audit_failure_ = error;
+  if (scheduler_ != nullptr) scheduler_->Interrupt();
+}
+
+void Agent::Interrupt() {
+  const std::lock_guard lock(mutex_);
+  interrupted_ = true;
+  if (scheduler_ != nullptr) scheduler_->Interrupt();
+}
+
+}  // namespace bulkhead::agent

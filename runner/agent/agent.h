@@ -1,0 +1,80 @@
+// Agent: takes tasks from a source, executes each by the plugins under the policy, and hands the results
+// to a sink, each after its audit record.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/policy.h"
+#include "runner/agent/plugin_host.h"
+#include "runner/agent/scheduler.h"
+#include "runner/agent/task.h"
+
+namespace bulkhead::agent {
+
+struct AgentOptions {
+  size_t workers = 16;                             // tasks at once for each plugin
+  std::optional<std::chrono::nanoseconds> timeout; // of the whole run
+};
+
+// How a run ended. Tasks that were not final when it ended were delivered with phase Error.
+struct RunOutcome {
+  bool timed_out = false;
+  bool interrupted = false;
+  std::optional<Error> audit_failure;  // set: results after it were not applied
+};
+
+class Agent {
+ public:
+  // Everything outlives the agent. `hosts` in the order in which plugins are asked.
+  Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services, AgentOptions options);
+
+  // Runs until the source has closed and every task is final, the timeout, Interrupt(), or the first
+  // record that cannot be written. Call once.
+  RunOutcome Run(TaskSource& source, ResultSink& sink);
+
+  // Ends Run early. Thread-safe.
+  void Interrupt();
+
+  // A record could not be written: nothing more is applied and Run ends. Thread-safe.
+  void FailAudit(const Error& error);
+
+ private:
+  // What one execution of a task came to: its records, in order, and its report.
+  struct Step {
+    std::vector<audit::Record> records;
+    TaskReport report;
+  };
+
+  void Execute(std::shared_ptr<TaskState> state);
+  Step RunTask(TaskState& state);
+  bool AskPlugin(PluginHost& host, TaskState& state, Step& step);
+  std::vector<PluginHost*> Route(const Task& task) const;
+  void Commit(Step step, std::shared_ptr<TaskState> state);
+  void FinishUnfinished(std::vector<std::shared_ptr<TaskState>> unfinished, const RunOutcome& outcome);
+  void WaitCommitted();
+
+  const std::vector<PluginHost*> hosts_;
+  const policy::PolicySet& policies_;
+  HostServices services_;
+  const AgentOptions options_;
+
+  std::unique_ptr<Scheduler> scheduler_;
+  ResultSink* sink_ = nullptr;
+  SteadyTime deadline_ = SteadyTime::max();
+
+  std::atomic<bool> ending_{false};     // the run ends early: plugins are being stopped
+  std::atomic<size_t> uncommitted_{0};  // steps whose last record is not durable yet
+
+  std::mutex mutex_;
+  std::optional<Error> audit_failure_;  // guarded by mutex_
+  bool interrupted_ = false;            // guarded by mutex_
+};
+
+}  // namespace bulkhead::agent

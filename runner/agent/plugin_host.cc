@@ -1,0 +1,243 @@
+#include "runner/agent/plugin_host.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <utility>
+
+#include "runner/agent/output_log.h"
+#include "runner/base/text.h"
+
+namespace bulkhead::agent {
+
+namespace {
+
+// A plugin that ends before it listens is started this often; one that never listens only once, since
+// each try costs the whole start timeout.
+constexpr int kMostFailedStarts = 3;
+// How long after a broken connection the end of the compartment may take to be seen.
+constexpr auto kDeathNotice = std::chrono::milliseconds(500);
+
+}  // namespace
+
+// One run of the compartment.
+struct PluginHost::Instance {
+  std::mutex mutex;
+  std::condition_variable ended;
+  std::optional<sandbox::ExitReport> report;  // guarded by mutex
+  bool stopping = false;                      // guarded by mutex
+  size_t in_flight = 0;                       // guarded by mutex
+  uint64_t calls = 0;                         // guarded by mutex
+
+  // The process calls back into all of the above until it is destroyed: it stands below them.
+  std::unique_ptr<OutputLog> output;
+  std::unique_ptr<sandbox::SandboxedProcess> process;
+  std::unique_ptr<rpc::PluginClient> client;
+
+  bool WaitEnded(std::chrono::nanoseconds time) {
+    std::unique_lock lock(mutex);
+    ended.wait_for(lock, time, [&] { return report.has_value() || stopping; });
+    return report.has_value() || stopping;
+  }
+};
+
+struct PluginHost::Attempted {
+  HostCall call;
+  bool died = false;        // the compartment ended during the call
+  bool only_call = false;   // and no other call was in flight at any time of it
+  sandbox::ExitReport report;
+};
+
+PluginHost::PluginHost(PluginConfig config, HostServices services, HostOptions options, std::optional<Error> refusal)
+    : config_(std::move(config)), services_(std::move(services)), options_(options), broken_(std::move(refusal)) {}
+
+PluginHost::~PluginHost() { Stop(); }
+
+Status PluginHost::Start() {
+  auto instance = Running();
+  if (!instance.ok()) return std::move(instance).error();
+  return OkStatus();
+}
+
+std::optional<bool> PluginHost::Handles(const std::vector<std::string>& keys) const {
+  if (config_.handles.empty()) return std::nullopt;
+  return std::any_of(keys.begin(), keys.end(), [&](const std::string& key) {
+    return std::find(config_.handles.begin(), config_.handles.end(), key) != config_.handles.end();
+  });
+}
+
+bool PluginHost::KnownUnsupported(std::string_view method) const {
+  const std::lock_guard lock(mutex_);
+  return method == "template.execute" && execute_unsupported_;
+}
+
+HostCall PluginHost::Call(std::string_view method, std::string_view body, SteadyTime deadline) {
+  Attempted first;
+  {
+    const std::shared_lock lane(lane_);
+    first = CallOnce(method, body, deadline, /*alone=*/false);
+  }
+  if (!first.died || stopping_) return std::move(first.call);
+  const bool violation = first.report.cause == sandbox::ExitReport::Cause::kSeccomp ||
+                         first.report.cause == sandbox::ExitReport::Cause::kMemory;
+  if (first.only_call && violation) return std::move(first.call);
+
+  // Others were in flight, or it may have been an accident: once more, with nobody beside it.
+  services_.metrics->Add("bulkhead_calls_repeated_alone_total", MetricLabel("plugin", name()));
+  const std::unique_lock lane(lane_);
+  Attempted second = CallOnce(method, body, deadline, /*alone=*/true);
+  second.call.result.attempts += first.call.result.attempts;
+  second.call.result.elapsed += first.call.result.elapsed;
+  return std::move(second.call);
+}
+
+PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_view body, SteadyTime deadline, bool alone) {
+  Attempted attempted;
+  auto running = Running();
+  if (!running.ok()) {
+    attempted.call.result.outcome = rpc::Outcome::kFatal;
+    attempted.call.result.reason = running.error().message();
+    attempted.call.sandbox_reason = running.error().message();
+    return attempted;
+  }
+  const std::shared_ptr<Instance> instance = *running;
+  uint64_t calls_at_start = 0;
+  {
+    const std::lock_guard lock(instance->mutex);
+    attempted.only_call = instance->in_flight++ == 0;
+    calls_at_start = ++instance->calls;
+  }
+  const auto sleeper = [&](std::chrono::nanoseconds time) { return !instance->WaitEnded(time); };
+  attempted.call.result = instance->client->Call(method, body, deadline, sleeper);
+  {
+    const std::lock_guard lock(instance->mutex);
+    --instance->in_flight;
+    attempted.only_call = alone || (attempted.only_call && instance->calls == calls_at_start);
+  }
+  const rpc::CallResult& result = attempted.call.result;
+  if (result.outcome == rpc::Outcome::kNotSupported) {
+    const std::lock_guard lock(mutex_);
+    execute_unsupported_ |= method == "template.execute";
+  }
+  const bool broken_off = result.outcome == rpc::Outcome::kTransient || result.http_status == 0;
+  if (result.outcome == rpc::Outcome::kReply || !broken_off || !instance->WaitEnded(kDeathNotice)) return attempted;
+
+  const std::lock_guard lock(instance->mutex);
+  if (!instance->report.has_value()) return attempted;  // we are stopping
+  attempted.died = true;
+  attempted.report = *instance->report;
+  attempted.call.result.outcome = rpc::Outcome::kFatal;
+  attempted.call.sandbox_reason = "plugin ended during the call: " + attempted.report.ToString();
+  return attempted;
+}
+
+Result<std::shared_ptr<PluginHost::Instance>> PluginHost::Running() {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return Error(Code::kCancelled, "the agent is stopping");
+  if (broken_.has_value()) return *broken_;
+  if (instance_ != nullptr) {
+    const std::lock_guard instance_lock(instance_->mutex);
+    if (!instance_->report.has_value()) return instance_;
+  }
+  for (;;) {
+    if (instance_ != nullptr) services_.metrics->Add("bulkhead_plugin_restarts_total", MetricLabel("plugin", name()));
+    auto launched = LaunchLocked();
+    if (launched.ok()) {
+      failed_starts_ = 0;
+      instance_ = *launched;
+      return launched;
+    }
+    ++failed_starts_;
+    const bool may_help = launched.error().code() == Code::kUnavailable && failed_starts_ < kMostFailedStarts;
+    if (!may_help || stopping_) {
+      broken_ = launched.error();
+      return launched;
+    }
+  }
+}
+
+Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
+  auto instance = std::make_shared<Instance>();
+  BULKHEAD_ASSIGN(const certs::Identity server, services_.authority->Issue(config_.uri, certs::Role::kServer));
+  BULKHEAD_ASSIGN(certs::TlsContext context, certs::TlsContext::ForClient(*services_.agent_identity, config_.uri));
+
+  const LogLevel level = options_.log_output ? LogLevel::kInfo : LogLevel::kDebug;
+  instance->output = std::make_unique<OutputLog>(name(), services_.redactor, services_.log, level);
+  sandbox::LaunchCallbacks callbacks;
+  Instance* const raw = instance.get();
+  callbacks.on_output = [raw](sandbox::Stream stream, std::string_view bytes) { raw->output->Write(stream, bytes); };
+  callbacks.on_exit = [this, raw](const sandbox::ExitReport& report) {
+    RecordExit(report);
+    const std::lock_guard lock(raw->mutex);
+    raw->report = report;
+    raw->ended.notify_all();
+  };
+  auto process = services_.launcher->Launch(config_.spec, &server, services_.agent_identity->uri, std::move(callbacks));
+  if (!process.ok()) {
+    return Error(process.error().code(), "plugin \"" + name() + "\" could not be started: " + process.error().message());
+  }
+  instance->process = std::move(*process);
+
+  Value fields = Value::Object();
+  fields.Set("plugin", Value::String(name()));
+  fields.Set("tier", Value::String(std::string(tier())));
+  fields.Set("attestation", sandbox::ToValue(instance->process->attestation()));
+  Value notices = Value::Array();
+  for (const std::string& notice : config_.notices) notices.items.push_back(Value::String(services_.redactor->Redact(notice)));
+  fields.Set("notices", std::move(notices));
+  Record(audit::Event::kPluginStart, std::move(fields));
+
+  auto ready = instance->process->WaitReady(options_.start_timeout);
+  if (!ready.ok()) {
+    instance->process->Kill();
+    instance->process->WaitExit(std::chrono::seconds(5));
+    std::string reason = "plugin \"" + name() + "\" did not become ready on port " +
+                         std::to_string(config_.spec.serve_port) + ": " + ready.error().message();
+    const std::string last = instance->output->LastLines();
+    if (!last.empty()) reason += "; its last output: " + last;
+    return Error(ready.error().code(), reason);
+  }
+  sandbox::SandboxedProcess* const target = instance->process.get();
+  instance->client = std::make_unique<rpc::PluginClient>(name(), [target] { return target->Connect(); }, std::move(context),
+                                                         Secret(config_.spec.token), options_.client);
+  return instance;
+}
+
+void PluginHost::Stop() {
+  stopping_ = true;
+  std::shared_ptr<Instance> instance;
+  {
+    const std::lock_guard lock(mutex_);
+    instance = std::move(instance_);
+    instance_.reset();
+  }
+  if (instance == nullptr) return;
+  {
+    const std::lock_guard lock(instance->mutex);
+    instance->stopping = true;
+    instance->ended.notify_all();
+  }
+  instance->process->Kill();
+  instance->process->WaitExit(std::chrono::seconds(10));
+}
+
+void PluginHost::Record(audit::Event event, Value fields) {
+  services_.audit->Append({event, std::move(fields)}, [report = services_.on_audit_failure](const Status& status) {
+    if (!status.ok()) report(status.error());
+  });
+}
+
+void PluginHost::RecordExit(const sandbox::ExitReport& report) {
+  const std::string text = services_.redactor->Redact(report.ToString());
+  Value fields = Value::Object();
+  fields.Set("plugin", Value::String(name()));
+  fields.Set("cause", Value::String(std::string(sandbox::CauseName(report.cause))));
+  if (!report.syscall.empty()) fields.Set("syscall", Value::String(report.syscall));
+  fields.Set("text", Value::String(text));
+  Record(audit::Event::kPluginExit, std::move(fields));
+  services_.metrics->Add("bulkhead_plugin_exits_total",
+                         MetricLabel("plugin", name()) + "," + MetricLabel("cause", sandbox::CauseName(report.cause)));
+  const bool ours = report.cause == sandbox::ExitReport::Cause::kKilled;
+  services_.log->Log(ours ? LogLevel::kDebug : LogLevel::kWarn, "plugin ended", {{"plugin", name()}, {"reason", text}});
+}
+
+}  // namespace bulkhead::agent

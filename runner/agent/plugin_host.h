@@ -1,0 +1,111 @@
+// PluginHost: one plugin for the life of the agent: starts its compartment, calls it, starts it again
+// when it dies, and finds out which call killed it.
+//
+// When a plugin ends while several calls are in flight, any of them may be the cause. Each is then
+// repeated alone, with no other call beside it: the one during which the plugin dies again is the
+// culprit and fails with the reason; the others go on unharmed.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "certs/identity.h"
+#include "runner/audit/audit_log.h"
+#include "runner/base/clock.h"
+#include "runner/base/log.h"
+#include "runner/base/metrics.h"
+#include "runner/redact/redactor.h"
+#include "runner/rpc/plugin_client.h"
+#include "runner/sandbox/launcher.h"
+
+namespace bulkhead::agent {
+
+// What all hosts of an agent share. Everything outlives the hosts.
+struct HostServices {
+  sandbox::Launcher* launcher = nullptr;
+  const certs::Authority* authority = nullptr;
+  const certs::Identity* agent_identity = nullptr;
+  std::shared_ptr<const redact::Redactor> redactor;
+  audit::AuditLog* audit = nullptr;
+  Metrics* metrics = nullptr;
+  const Logger* log = nullptr;
+  std::function<void(const Error&)> on_audit_failure;  // the agent must stop
+};
+
+struct HostOptions {
+  std::chrono::nanoseconds start_timeout = std::chrono::seconds(20);
+  rpc::ClientOptions client;
+  bool log_output = false;   // the plugin's output at info instead of debug
+};
+
+struct PluginConfig {
+  sandbox::SandboxSpec spec;
+  std::string uri;                       // SPIFFE id of its instances
+  std::vector<std::string> handles;      // keys of template.plugin; empty: asked for every task
+  std::vector<std::string> notices;
+};
+
+struct HostCall {
+  rpc::CallResult result;
+  // Set when the compartment ended, or never came up: the sentence for people.
+  std::optional<std::string> sandbox_reason;
+};
+
+// Thread-safe.
+class PluginHost {
+ public:
+  // `refusal`: the plugin must not be started, and each call fails with this.
+  PluginHost(PluginConfig config, HostServices services, HostOptions options, std::optional<Error> refusal = std::nullopt);
+  ~PluginHost();  // Stop()
+
+  // Starts the compartment and waits until it listens. The error is remembered: after a failed start
+  // that trying again would not mend, calls fail with it at once.
+  Status Start();
+
+  HostCall Call(std::string_view method, std::string_view body, SteadyTime deadline);
+
+  // Whether the plugin declares that it handles one of `keys`; nullopt when it declares nothing.
+  std::optional<bool> Handles(const std::vector<std::string>& keys) const;
+  bool KnownUnsupported(std::string_view method) const;
+
+  // Makes waiting calls return, kills the compartment and waits until it is gone.
+  void Stop();
+
+  const std::string& name() const { return config_.spec.name; }
+  std::string_view tier() const { return sandbox::TierName(config_.spec.tier); }
+
+ private:
+  struct Instance;
+  struct Attempted;
+
+  Result<std::shared_ptr<Instance>> Running();
+  Result<std::shared_ptr<Instance>> LaunchLocked();
+  Attempted CallOnce(std::string_view method, std::string_view body, SteadyTime deadline, bool alone);
+  void Record(audit::Event event, Value fields);
+  void RecordExit(const sandbox::ExitReport& report);
+
+  const PluginConfig config_;
+  const HostServices services_;
+  const HostOptions options_;
+
+  // Shared by ordinary calls, exclusive for a call that is repeated alone.
+  std::shared_mutex lane_;
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  std::shared_ptr<Instance> instance_;
+  std::optional<Error> broken_;
+  int failed_starts_ = 0;
+  bool execute_unsupported_ = false;
+
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace bulkhead::agent

@@ -1,0 +1,24 @@
+// The audit records of the agent, as runner/audit/FORMAT.md lists them, and the metrics beside them.
+#pragma once
+
+#include <string_view>
+
+#include "runner/agent/judge.h"
+#include "runner/agent/plugin_host.h"
+#include "runner/agent/task.h"
+#include "runner/audit/audit_log.h"
+#include "runner/base/metrics.h"
+
+namespace bulkhead::agent {
+
+// One call of one plugin. `decided` is false when it answered "not mine".
+audit::Record CallRecord(const Task& task, const PluginHost& host, const HostCall& call, const Judgement& judgement,
+                         const TaskReport& report, bool decided);
+
+// A task that ended without a plugin's answer.
+audit::Record RefusalRecord(const Task& task, const TaskReport& report);
+
+void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement, const TaskReport& report,
+               Metrics& metrics);
+
+}  // namespace bulkhead::agent

@@ -1,0 +1,34 @@
+// Secret: bytes that must not be printed, copied by accident or left behind in freed memory.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace bulkhead {
+
+// Move-only; wiped with OPENSSL_cleanse-like stores when destroyed. There is no operator<< and no
+// conversion to string: Reveal() is the one, greppable, way in. Not thread-safe to move.
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::string bytes) : bytes_(std::move(bytes)) {}
+  Secret(Secret&& other) noexcept;
+  Secret& operator=(Secret&& other) noexcept;
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  ~Secret() { Wipe(); }
+
+  // A view that lives as long as this object. Never log it.
+  std::string_view Reveal() const { return bytes_; }
+  bool empty() const { return bytes_.empty(); }
+  Secret Clone() const { return Secret(bytes_); }
+
+ private:
+  void Wipe();
+  std::string bytes_;
+};
+
+// `length` characters of [A-Za-z0-9] from getrandom(2).
+Secret RandomToken(size_t length);
+
+}  // namespace bulkhead

@@ -1,0 +1,293 @@
+#include "runner/rpc/response_parser.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace bulkhead::rpc {
+
+namespace {
+
+constexpr size_t kMostHeaders = 128;
+constexpr size_t kReserveBody = 64U << 10U;
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// RFC 9110, section 5.6.2.
+bool IsTokenChar(char c) {
+  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || IsDigit(c)) return true;
+  return std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+bool IsTextChar(char c) { return c == '\t' || (static_cast<uint8_t>(c) >= 0x20U && c != 0x7F); }
+
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+
+bool EqualsIgnoringCase(std::string_view a, std::string_view lower) {
+  return a.size() == lower.size() && std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) { return Lower(x) == y; });
+}
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool ListContains(std::string_view list, std::string_view lower) {
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    if (EqualsIgnoringCase(Trim(list.substr(0, comma)), lower)) return true;
+    if (comma == std::string_view::npos) break;
+    list.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+int HexValue(char c) {
+  if (IsDigit(c)) return c - '0';
+  c = Lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+}  // namespace
+
+size_t ResponseParser::Feed(std::string_view bytes) {
+  size_t taken = 0;
+  started_ = started_ || !bytes.empty();
+  while (taken < bytes.size() && (state_ == State::kHead || state_ == State::kBody)) {
+    const std::string_view rest = bytes.substr(taken);
+    if (state_ == State::kHead) {
+      taken += FeedHead(rest);
+    } else if (framing_ == Framing::kLength) {
+      taken += FeedLength(rest);
+    } else if (framing_ == Framing::kChunked) {
+      taken += FeedChunked(rest);
+    } else {
+      taken += FeedUntilClose(rest);
+    }
+  }
+  return taken;
+}
+
+void ResponseParser::End() {
+  if (state_ == State::kDone || state_ == State::kFailed) return;
+  if (state_ == State::kBody && framing_ == Framing::kUntilClose) {
+    state_ = State::kDone;
+    return;
+  }
+  Fail(state_ == State::kHead ? "the plugin closed the connection before its reply" : "the plugin closed the connection in the middle of its reply");
+  ended_early_ = true;
+}
+
+void ResponseParser::Fail(std::string reason) {
+  state_ = State::kFailed;
+  error_ = std::move(reason);
+}
+
+void ResponseParser::FailTooLarge() { Fail("reply is larger than " + std::to_string(limits_.body_bytes) + " bytes"); }
+
+// --- head -----------------------------------------------------------------------------------------
+
+size_t ResponseParser::FeedHead(std::string_view bytes) {
+  const size_t before = line_.size();
+  const size_t room = limits_.head_bytes - before;
+  line_.append(bytes.substr(0, room));
+  // What is no HTTP at all is told at once, not when the limit is reached.
+  constexpr std::string_view kStart = "HTTP/1.";
+  const size_t seen = std::min(line_.size(), kStart.size());
+  if (std::string_view(line_).substr(0, seen) != kStart.substr(0, seen)) {
+    Fail("the plugin's answer is no HTTP/1.x response");
+    return bytes.size();
+  }
+  const size_t end = line_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
+  if (end == std::string::npos) {
+    if (line_.size() >= limits_.head_bytes) Fail("the response's header is larger than " + std::to_string(limits_.head_bytes) + " bytes");
+    return std::min(room, bytes.size());
+  }
+  const size_t taken = end + 4 - before;
+  line_.resize(end);
+  ParseHead();
+  line_.clear();
+  return taken;
+}
+
+void ResponseParser::ParseHead() {
+  std::string_view head = line_;
+  size_t headers = 0;
+  for (bool first = true; first || !head.empty(); first = false) {
+    const size_t end = head.find("\r\n");
+    const std::string_view line = head.substr(0, end);
+    head = end == std::string_view::npos ? std::string_view() : head.substr(end + 2);
+    if (!std::all_of(line.begin(), line.end(), IsTextChar)) return Fail("a control character in the response's header");
+    if (!first && ++headers > kMostHeaders) return Fail("more than " + std::to_string(kMostHeaders) + " header fields in the response");
+    if (!(first ? ParseStatusLine(line) : ParseHeader(line))) return;
+  }
+  ChooseFraming();
+}
+
+bool ResponseParser::ParseStatusLine(std::string_view line) {
+  // HTTP/1.1 200 OK
+  const bool shape = line.size() >= 12 && (line[7] == '0' || line[7] == '1') && line[8] == ' ' && IsDigit(line[9]) && IsDigit(line[10]) &&
+                     IsDigit(line[11]) && (line.size() == 12 || line[12] == ' ');
+  if (!shape) {
+    Fail("the plugin's answer has no valid HTTP/1.x status line");
+    return false;
+  }
+  http_1_0_ = line[7] == '0';
+  status_ = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+  if (line.size() > 13) reason_phrase_ = std::string(line.substr(13));
+  if (status_ < 200) {
+    Fail("an interim HTTP response (" + std::to_string(status_) + "), which was not asked for");
+    return false;
+  }
+  return true;
+}
+
+bool ResponseParser::ParseHeader(std::string_view line) {
+  const size_t colon = line.find(':');
+  const std::string_view name = line.substr(0, colon);
+  if (colon == std::string_view::npos || name.empty() || !std::all_of(name.begin(), name.end(), IsTokenChar)) {
+    Fail("a malformed header field in the response");
+    return false;
+  }
+  const std::string_view value = Trim(line.substr(colon + 1));
+  if (EqualsIgnoringCase(name, "content-length")) {
+    constexpr size_t kMostDigits = 18;
+    if (has_length_) {
+      Fail("more than one Content-Length in the response");
+      return false;
+    }
+    if (value.empty() || value.size() > kMostDigits || !std::all_of(value.begin(), value.end(), IsDigit)) {
+      Fail("the response's Content-Length is no number");
+      return false;
+    }
+    has_length_ = true;
+    left_ = 0;
+    for (const char c : value) left_ = left_ * 10 + static_cast<size_t>(c - '0');
+  } else if (EqualsIgnoringCase(name, "transfer-encoding")) {
+    if (has_encoding_ || !EqualsIgnoringCase(value, "chunked")) {
+      Fail("a Transfer-Encoding other than chunked in the response");
+      return false;
+    }
+    has_encoding_ = true;
+  } else if (EqualsIgnoringCase(name, "connection")) {
+    says_close_ = says_close_ || ListContains(value, "close");
+    says_keep_alive_ = says_keep_alive_ || ListContains(value, "keep-alive");
+  } else if (EqualsIgnoringCase(name, "content-encoding") && !EqualsIgnoringCase(value, "identity")) {
+    Fail("a Content-Encoding in the response, which was not asked for");
+    return false;
+  }
+  return true;
+}
+
+// RFC 9112, section 6.3.
+void ResponseParser::ChooseFraming() {
+  keep_alive_ = !says_close_ && (!http_1_0_ || says_keep_alive_);
+  if (has_encoding_ && (has_length_ || http_1_0_)) {
+    return Fail(has_length_ ? "both Transfer-Encoding and Content-Length in the response" : "Transfer-Encoding in an HTTP/1.0 response");
+  }
+  if (status_ == 204 || status_ == 304) {
+    state_ = State::kDone;
+    return;
+  }
+  state_ = State::kBody;
+  if (has_encoding_) {
+    framing_ = Framing::kChunked;
+    return;
+  }
+  if (!has_length_) {
+    framing_ = Framing::kUntilClose;
+    keep_alive_ = false;
+    return;
+  }
+  framing_ = Framing::kLength;
+  if (left_ > limits_.body_bytes) return FailTooLarge();
+  // The plugin only claims the length: memory follows what comes.
+  body_.reserve(std::min(left_, kReserveBody));
+  if (left_ == 0) state_ = State::kDone;
+}
+
+// --- body -----------------------------------------------------------------------------------------
+
+size_t ResponseParser::FeedLength(std::string_view bytes) {
+  const size_t take = std::min(left_, bytes.size());
+  body_.append(bytes.substr(0, take));
+  left_ -= take;
+  if (left_ == 0) state_ = State::kDone;
+  return take;
+}
+
+size_t ResponseParser::FeedUntilClose(std::string_view bytes) {
+  if (bytes.size() > limits_.body_bytes - body_.size()) {
+    FailTooLarge();
+    return bytes.size();
+  }
+  body_.append(bytes);
+  return bytes.size();
+}
+
+size_t ResponseParser::FeedChunked(std::string_view bytes) {
+  if (chunk_ == Chunk::kData) {
+    const size_t take = std::min(left_, bytes.size());
+    body_.append(bytes.substr(0, take));
+    left_ -= take;
+    if (left_ == 0) chunk_ = Chunk::kDataEnd;
+    return take;
+  }
+  bool complete = false;
+  const size_t taken = TakeLine(bytes, complete);
+  if (!complete || state_ == State::kFailed) return taken;
+  const std::string line = std::exchange(line_, {});
+  switch (chunk_) {
+    case Chunk::kSize: ParseChunkSize(line); break;
+    case Chunk::kDataEnd:
+      if (!line.empty()) Fail("a chunk of the response is longer than its size says");
+      chunk_ = Chunk::kSize;
+      break;
+    case Chunk::kTrailer:
+      if (line.empty()) state_ = State::kDone;
+      break;
+    case Chunk::kData: break;
+  }
+  return taken;
+}
+
+// Collects one line in line_, without its CRLF.
+size_t ResponseParser::TakeLine(std::string_view bytes, bool& complete) {
+  size_t taken = 0;
+  while (taken < bytes.size()) {
+    const char c = bytes[taken++];
+    if (++overhead_ > limits_.head_bytes + body_.size()) {
+      Fail("more chunk lines than data in the response");
+      return bytes.size();
+    }
+    const bool after_cr = !line_.empty() && line_.back() == '\r';
+    if (after_cr && c == '\n') {
+      line_.pop_back();
+      complete = true;
+      return taken;
+    }
+    if (after_cr || (c != '\r' && !IsTextChar(c)) || line_.size() >= limits_.head_bytes) {
+      Fail("a malformed chunk line in the response");
+      return bytes.size();
+    }
+    line_ += c;
+  }
+  return taken;
+}
+
+void ResponseParser::ParseChunkSize(std::string_view line) {
+  constexpr size_t kMostDigits = 8;
+  size_t size = 0;
+  size_t digits = 0;
+  for (; digits < line.size() && HexValue(line[digits]) >= 0; ++digits) {
+    if (digits == kMostDigits) return FailTooLarge();
+    size = size * 16 + static_cast<size_t>(HexValue(line[digits]));
+  }
+  if (digits == 0 || (digits < line.size() && line[digits] != ';')) return Fail("a malformed chunk size in the response");
+  if (size > limits_.body_bytes - body_.size()) return FailTooLarge();
+  left_ = size;
+  chunk_ = size == 0 ? Chunk::kTrailer : Chunk::kData;
+}
+
+}  // namespace bulkhead::rpc

@@ -1,0 +1,84 @@
+// ResponseParser: one HTTP/1.x response from hostile bytes, with the strictness of RFC 9112.
+//
+// Refused: lines that don't end in CRLF, folded header lines, both or several of Content-Length and
+// Transfer-Encoding, any transfer coding but chunked, control characters, interim (1xx) responses, and
+// whatever exceeds the limits: all that two readers could see differently. Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace bulkhead::rpc {
+
+struct ResponseLimits {
+  size_t head_bytes = 16U << 10U;  // status line and headers; chunk extensions and trailers count too
+  size_t body_bytes = 1U << 20U;
+};
+
+class ResponseParser {
+ public:
+  enum class State { kHead, kBody, kDone, kFailed };
+
+  explicit ResponseParser(ResponseLimits limits) : limits_(limits) {}
+
+  // Takes what belongs to this response and returns how many bytes that were; what is left came too early.
+  size_t Feed(std::string_view bytes);
+  // The peer ended the stream cleanly: the end of a body without a length, else an early end.
+  void End();
+
+  State state() const { return state_; }
+  // Whether any byte was taken.
+  bool started() const { return started_; }
+
+  // kDone.
+  int status() const { return status_; }
+  const std::string& reason_phrase() const { return reason_phrase_; }
+  std::string TakeBody() { return std::move(body_); }
+  bool keep_alive() const { return keep_alive_; }
+
+  // kFailed: a sentence without text of the plugin.
+  const std::string& error() const { return error_; }
+  // kFailed: the stream ended before the response did.
+  bool ended_early() const { return ended_early_; }
+
+ private:
+  enum class Framing { kNone, kLength, kChunked, kUntilClose };
+  enum class Chunk { kSize, kData, kDataEnd, kTrailer };
+
+  void Fail(std::string reason);
+  size_t FeedHead(std::string_view bytes);
+  size_t FeedLength(std::string_view bytes);
+  size_t FeedChunked(std::string_view bytes);
+  size_t FeedUntilClose(std::string_view bytes);
+  size_t TakeLine(std::string_view bytes, bool& complete);
+  void ParseHead();
+  bool ParseStatusLine(std::string_view line);
+  bool ParseHeader(std::string_view line);
+  void ChooseFraming();
+  void ParseChunkSize(std::string_view line);
+  void FailTooLarge();
+
+  const ResponseLimits limits_;
+  State state_ = State::kHead;
+  bool started_ = false;
+  std::string line_;       // the head so far, or the chunk line so far
+  size_t overhead_ = 0;    // bytes of chunk lines and trailers
+  std::string body_;
+  std::string error_;
+  bool ended_early_ = false;
+
+  int status_ = 0;
+  std::string reason_phrase_;
+  bool http_1_0_ = false;
+  bool keep_alive_ = false;
+  bool says_close_ = false;
+  bool says_keep_alive_ = false;
+  bool has_length_ = false;
+  bool has_encoding_ = false;
+  Framing framing_ = Framing::kNone;
+  Chunk chunk_ = Chunk::kSize;
+  size_t left_ = 0;        // of the body or the chunk
+};
+
+}  // namespace bulkhead::rpc

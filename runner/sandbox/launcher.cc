@@ -1,0 +1,423 @@
+#include "runner/sandbox/launcher.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "runner/sandbox/compartment.h"
+#include "runner/sandbox/landlock.h"
+#include "runner/sandbox/plan.h"
+#include "runner/sandbox/protocol.h"
+#include "runner/sandbox/seccomp.h"
+#include "runner/sandbox/supervisor.h"
+#include "runner/sandbox/token_link.h"
+#include "runner/sandbox/user_ids.h"
+#include "runner/sandbox/view.h"
+
+namespace bulkhead::sandbox {
+
+namespace {
+
+constexpr auto kSetupPatience = std::chrono::seconds(10);
+constexpr int kHighFd = 16;  // over all descriptors that bulkhead-init gets
+
+struct Pair {
+  UniqueFd ours, theirs;
+};
+
+// A descriptor that no dup2 of the spawn can overwrite.
+Result<UniqueFd> MoveUp(UniqueFd fd) {
+  if (fd.get() >= kHighFd) return fd;
+  UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kHighFd));
+  if (!moved.valid()) return ErrnoError("fcntl", errno);
+  return moved;
+}
+
+Result<Pair> MakePair(UniqueFd ours, UniqueFd theirs) {
+  Pair pair;
+  pair.ours = std::move(ours);
+  BULKHEAD_ASSIGN(pair.theirs, MoveUp(std::move(theirs)));
+  return pair;
+}
+
+Result<Pair> MakePipe() {
+  int fds[2] = {};
+  if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoError("pipe", errno);
+  return MakePair(UniqueFd(fds[0]), UniqueFd(fds[1]));
+}
+
+Result<Pair> MakeSockets(int type) {
+  int fds[2] = {};
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) return ErrnoError("socketpair", errno);
+  return MakePair(UniqueFd(fds[0]), UniqueFd(fds[1]));
+}
+
+Result<UniqueFd> MakeMemory(const char* name, std::string_view bytes) {
+  BULKHEAD_ASSIGN(UniqueFd memory, SealedMemory(name, bytes));
+  return MoveUp(std::move(memory));
+}
+
+struct Spawned {
+  pid_t pid = -1;
+  UniqueFd pidfd;
+};
+
+// What bulkhead-init gets, by number. It inherits nothing else: all descriptors of this program are
+// close-on-exec.
+struct InitFds {
+  int null, out, err, control, plan, token;  // token: -1 when there is none
+};
+
+Result<Spawned> SpawnInit(const std::string& init_path, const InitFds& fds) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  const std::pair<int, int> moves[] = {{fds.null, 0}, {fds.out, 1}, {fds.err, 2}, {fds.control, kControlFd}, {fds.plan, kPlanFd}, {fds.token, kTokenFd}};
+  for (const auto& [from, to] : moves) {
+    if (from >= 0) posix_spawn_file_actions_adddup2(&actions, from, to);
+  }
+  // The agent blocks and ignores signals for itself.
+  sigset_t all;
+  sigset_t none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  char name[] = "bulkhead-init";
+  char* argv[] = {name, nullptr};
+  char* env[] = {nullptr};
+  Spawned spawned;
+  const int error = ::posix_spawn(&spawned.pid, init_path.c_str(), &actions, &attributes, argv, env);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return ErrnoError("starting " + init_path, error);
+  // It is not reaped before the supervisor does: the number is still its own.
+  spawned.pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, spawned.pid, 0)));
+  if (!spawned.pidfd.valid()) return ErrnoError("pidfd_open", errno);
+  return spawned;
+}
+
+bool SendFd(int control, std::string_view message, int fd) {
+  iovec part = {const_cast<char*>(message.data()), message.size()};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
+  if (fd >= 0) {
+    header.msg_control = space;
+    header.msg_controllen = sizeof space;
+    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  }
+  ssize_t sent = 0;
+  do {
+    sent = ::sendmsg(control, &header, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent >= 0;
+}
+
+Secret IdentityMessage(const certs::Identity& server, std::string_view client_uri) {
+  std::string message(1, static_cast<char>(Order::kIdentity));
+  for (const std::string_view part : {std::string_view(server.certificate_der), server.private_key_der.Reveal(), std::string_view(server.authority_der), client_uri}) {
+    const auto size = static_cast<uint32_t>(part.size());
+    message.append(reinterpret_cast<const char*>(&size), sizeof size);
+    message += part;
+  }
+  return Secret(std::move(message));
+}
+
+Error FromReport(const ExitReport& report) {
+  const bool setup = report.cause == ExitReport::Cause::kSetupFailed;
+  return Error(setup ? Code::kUnsupported : Code::kUnavailable, report.ToString());
+}
+
+class Process : public SandboxedProcess {
+ public:
+  Process(std::shared_ptr<Compartment> compartment, Supervisor& supervisor)
+      : compartment_(std::move(compartment)), supervisor_(supervisor), attestation_(*compartment_->attestation) {}
+
+  ~Process() override {
+    Kill();
+    // The supervisor ends it by force if need be, so this comes to an end.
+    std::unique_lock lock(compartment_->mutex);
+    compartment_->changed.wait(lock, [&] { return compartment_->report.has_value(); });
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  Status WaitReady(std::chrono::nanoseconds timeout) override {
+    std::unique_lock lock(compartment_->mutex);
+    const bool happened = compartment_->changed.wait_for(lock, timeout, [&] { return compartment_->ready || compartment_->report.has_value(); });
+    if (compartment_->report.has_value()) return FromReport(*compartment_->report);
+    if (!happened) return Error(Code::kDeadlineExceeded, "it does not listen");
+    return OkStatus();
+  }
+
+  Result<UniqueFd> Connect() override {
+    BULKHEAD_ASSIGN(Pair pair, MakeSockets(SOCK_STREAM));
+    const char order = static_cast<char>(Order::kConnection);
+    if (!SendFd(compartment_->control.get(), {&order, 1}, pair.theirs.get())) {
+      return Error(Code::kUnavailable, "the compartment has ended");
+    }
+    return std::move(pair.ours);
+  }
+
+  void Kill() override { supervisor_.Kill(compartment_); }
+
+  std::optional<ExitReport> WaitExit(std::chrono::nanoseconds timeout) override {
+    std::unique_lock lock(compartment_->mutex);
+    compartment_->changed.wait_for(lock, timeout, [&] { return compartment_->report.has_value(); });
+    return compartment_->report;
+  }
+
+  const Attestation& attestation() const override { return attestation_; }
+  int pid() const override { return compartment_->spawned; }
+
+ private:
+  const std::shared_ptr<Compartment> compartment_;
+  Supervisor& supervisor_;
+  const Attestation attestation_;
+};
+
+class RealLauncher : public Launcher {
+ public:
+  RealLauncher(KernelFeatures features, LauncherOptions options, std::unique_ptr<Supervisor> supervisor, std::string shim_filter, UniqueFd null)
+      : features_(std::move(features)),
+        options_(std::move(options)),
+        supervisor_(std::move(supervisor)),
+        shim_filter_(std::move(shim_filter)),
+        null_(std::move(null)),
+        ids_(features_.root) {
+    if (features_.cgroup_version != 0) {
+      cgroups_ = FindCgroupPlace();
+      SweepCgroups(cgroups_);
+    }
+    for (size_t i = 0; i < kNamespaces.size(); ++i) {
+      struct stat info = {};
+      const std::string path = std::string("/proc/self/ns/") + kNamespaces[i];
+      if (::stat(path.c_str(), &info) == 0) namespaces_[i] = info.st_ino;
+    }
+  }
+
+  Result<std::unique_ptr<SandboxedProcess>> Launch(const SandboxSpec& spec, const certs::Identity* server, std::string_view client_uri,
+                                                   LaunchCallbacks callbacks) override {
+    BULKHEAD_TRY(Validate(spec));
+    BULKHEAD_TRY(CheckTier(spec.tier));
+    if ((spec.serve_port != 0) != (server != nullptr)) return Error(Code::kInternal, "a served port and an identity come together");
+    auto compartment = std::make_shared<Compartment>();
+    compartment->tier = spec.tier;
+    compartment->callbacks = std::move(callbacks);
+    BULKHEAD_ASSIGN(const Plan plan, MakePlan(spec, *compartment));
+    BULKHEAD_TRY(Start(spec, plan, server, client_uri, *compartment));
+    if (Status watched = supervisor_->Watch(compartment); !watched.ok()) {
+      compartment->Kill(true);
+      return std::move(watched).error();
+    }
+    return AwaitAttestation(plan, compartment);
+  }
+
+ private:
+  Status CheckTier(Tier tier) const {
+    const TierReport report = Assess(features_);
+    const bool available = tier == Tier::kStrict ? report.strict : report.restricted;
+    if (available) return OkStatus();
+    const std::string& reason = tier == Tier::kStrict ? report.strict_reason : report.restricted_reason;
+    return Error(Code::kUnsupported, "tier " + std::string(TierName(tier)) + " can't be had here: " + reason);
+  }
+
+  Result<Plan> MakePlan(const SandboxSpec& spec, Compartment& compartment) {
+    Plan plan;
+    plan.tier = spec.tier;
+    plan.name = spec.name;
+    plan.argv = spec.argv;
+    plan.env = spec.env;
+    plan.working_dir = spec.working_dir;
+    plan.uid = spec.uid;
+    plan.gid = spec.gid;
+    plan.serve_port = spec.serve_port;
+    plan.limits = spec.limits;
+    plan.launcher_namespaces = namespaces_;
+    plan.shim_filter = shim_filter_;
+    plan.filter_notifies = features_.seccomp_user_notify;
+    BULKHEAD_ASSIGN(plan.filter, Filter(spec));
+    std::string scratch;
+    if (spec.tier == Tier::kStrict) {
+      ids_.Assign(spec.uid, spec.gid, plan);
+      plan.token = spec.token;
+      plan.scratch_bytes = spec.limits.scratch_bytes;
+      BULKHEAD_ASSIGN(plan.mounts, PlanView(spec));
+    } else {
+      BULKHEAD_ASSIGN(scratch, MakeScratch(spec, plan, compartment));
+      plan.switch_user = features_.root;
+      plan.signal_guard = features_.landlock_abi < 6;
+      plan.keep_token_fd = !spec.token.empty();
+      if (plan.keep_token_fd) BULKHEAD_TRY(EnsureTokenLink());
+    }
+    AddLandlock(spec, scratch, plan);
+    if (cgroups_.version != 0) {
+      BULKHEAD_ASSIGN(compartment.cgroup, Cgroup::Create(cgroups_, spec.name, spec.limits));
+      plan.cgroup_procs = compartment.cgroup->procs_files();
+    }
+    plan.watch_memory = cgroups_.version == 0;
+    return plan;
+  }
+
+  // The same for all plugins of a profile and tier, with or without ports.
+  Result<std::string> Filter(const SandboxSpec& spec) {
+    const std::lock_guard lock(mutex_);
+    std::string& filter = filters_[{spec.seccomp_profile, spec.tier, spec.ports.empty()}];
+    if (filter.empty()) {
+      BULKHEAD_ASSIGN(SeccompProgram program, CompilePluginFilter(spec.seccomp_profile, spec.tier, features_, spec.ports));
+      filter = std::move(program.bpf);
+    }
+    return filter;
+  }
+
+  Result<std::string> MakeScratch(const SandboxSpec& spec, Plan& plan, Compartment& compartment) const {
+    const std::string parent = !options_.scratch_root.empty() ? options_.scratch_root : features_.root ? "/tmp" : "";
+    BULKHEAD_ASSIGN(TempDir scratch, TempDir::Create("bulkhead-" + spec.name + "-", parent));
+    const std::string path = scratch.path();
+    if (features_.root && ::chown(path.c_str(), spec.uid, spec.gid) != 0) return ErrnoError("chown " + path, errno);
+    compartment.scratch.emplace(std::move(scratch));
+    const bool has_tmpdir = std::any_of(plan.env.begin(), plan.env.end(), [](const std::string& variable) { return variable.starts_with("TMPDIR="); });
+    if (!has_tmpdir) plan.env.push_back("TMPDIR=" + path);
+    return path;
+  }
+
+  Status EnsureTokenLink() {
+    const std::lock_guard lock(mutex_);
+    if (token_link_ != nullptr) return OkStatus();
+    BULKHEAD_ASSIGN(token_link_, TokenLink::Create(options_.token_dir));
+    return OkStatus();
+  }
+
+  void AddLandlock(const SandboxSpec& spec, const std::string& scratch, Plan& plan) const {
+    const LandlockPlan landlock = PlanLandlock(spec, features_, scratch);
+    const FlatLandlock flat(landlock);
+    const LandlockView view = flat.View();
+    plan.landlock = landlock.abi > 0;
+    plan.handled_fs = view.handled_fs;
+    plan.handled_net = view.handled_net;
+    plan.scoped = view.scoped;
+    plan.landlock_paths.assign(view.paths, view.paths_size);
+    plan.path_rules.assign(view.path_rules, view.path_rules + view.path_count);
+    plan.port_rules.assign(view.port_rules, view.port_rules + view.port_count);
+  }
+
+  Status Start(const SandboxSpec& spec, const Plan& plan, const certs::Identity* server, std::string_view client_uri, Compartment& compartment) const {
+    BULKHEAD_ASSIGN(Pair out, MakePipe());
+    BULKHEAD_ASSIGN(Pair err, MakePipe());
+    BULKHEAD_ASSIGN(Pair control, MakeSockets(SOCK_SEQPACKET));
+    BULKHEAD_ASSIGN(const UniqueFd plan_memory, MakeMemory("bulkhead-plan", Secret(SerializePlan(plan)).Reveal()));
+    UniqueFd token;
+    if (plan.keep_token_fd) {
+      BULKHEAD_ASSIGN(token, MakeMemory("token", spec.token));
+    }
+    const InitFds fds = {null_.get(), out.theirs.get(), err.theirs.get(), control.theirs.get(), plan_memory.get(), token.get()};
+    BULKHEAD_ASSIGN(Spawned spawned, SpawnInit(options_.init_path, fds));
+    compartment.spawned = spawned.pid;
+    compartment.spawned_pidfd = std::move(spawned.pidfd);
+    compartment.control = std::move(control.ours);
+    compartment.output[0] = std::move(out.ours);
+    compartment.output[1] = std::move(err.ours);
+    // Waits in the socket until the shim reads it, which it does only after the plugin was forked: the
+    // plugin's process never held the key.
+    if (server != nullptr) SendFd(compartment.control.get(), IdentityMessage(*server, client_uri).Reveal(), -1);
+    return OkStatus();
+  }
+
+  Result<std::unique_ptr<SandboxedProcess>> AwaitAttestation(const Plan& plan, const std::shared_ptr<Compartment>& compartment) {
+    bool in_time = false;
+    {
+      std::unique_lock lock(compartment->mutex);
+      in_time = compartment->changed.wait_for(lock, kSetupPatience, [&] { return compartment->attestation.has_value() || compartment->report.has_value(); });
+      if (!compartment->attestation.has_value() && compartment->report.has_value()) return FromReport(*compartment->report);
+    }
+    if (!in_time) {
+      supervisor_->Kill(compartment);
+      return Error(Code::kDeadlineExceeded, "its compartment was not made within 10s");
+    }
+    auto process = std::make_unique<Process>(compartment, *supervisor_);
+    // bulkhead-init insists on the same; a broken one must not pass here either.
+    const Attestation& proof = process->attestation();
+    const bool proved = proof.no_new_privs && proof.seccomp_filter && proof.capabilities_empty && proof.probe_denied &&
+                        (!plan.landlock || proof.landlock_denied) && (plan.tier != Tier::kStrict || proof.namespaces.size() == kNamespaces.size());
+    if (!proved) return Error(Code::kUnsupported, "its compartment could not be proved: the plugin was not started");
+    return std::unique_ptr<SandboxedProcess>(std::move(process));
+  }
+
+  const KernelFeatures features_;
+  const LauncherOptions options_;
+  const std::unique_ptr<Supervisor> supervisor_;
+  const std::string shim_filter_;
+  const UniqueFd null_;
+  CgroupPlace cgroups_;
+  std::array<uint64_t, kNamespaces.size()> namespaces_ = {};
+
+  std::mutex mutex_;
+  UserIds ids_;
+  std::map<std::tuple<std::string, Tier, bool>, std::string> filters_;  // guarded by mutex_
+  std::unique_ptr<TokenLink> token_link_;                               // guarded by mutex_
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Launcher>> Launcher::Create(const KernelFeatures& features, LauncherOptions options) {
+  if (options.init_path.empty()) {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    options.init_path = (self.parent_path() / "bulkhead-init").string();
+  }
+  if (::access(options.init_path.c_str(), X_OK) != 0) {
+    return Error(Code::kNotFound, options.init_path + " is missing: bulkhead-init must lie beside bulkhead");
+  }
+  std::string shim_filter;
+  if (features.seccomp_filter) {
+    BULKHEAD_ASSIGN(SeccompProgram program, CompileShimFilter());
+    shim_filter = std::move(program.bpf);
+  }
+  BULKHEAD_ASSIGN(UniqueFd null, OpenFile("/dev/null", O_RDWR));
+  BULKHEAD_ASSIGN(null, MoveUp(std::move(null)));
+  BULKHEAD_ASSIGN(std::unique_ptr<Supervisor> supervisor, Supervisor::Create());
+  return std::unique_ptr<Launcher>(new RealLauncher(features, std::move(options), std::move(supervisor), std::move(shim_filter), std::move(null)));
+}
+
+TierReport TryTiers(const KernelFeatures& features, Launcher& launcher) {
+  TierReport report = Assess(features);
+  const auto attempt = [&](Tier tier, bool& available, std::string& reason) {
+    if (!available) return;
+    SandboxSpec spec;
+    spec.name = "probe";
+    spec.tier = tier;
+    spec.argv = {"true"};
+    spec.env = {"PATH=/usr/bin:/bin"};
+    auto process = launcher.Launch(spec, nullptr, "", {});
+    std::optional<ExitReport> end;
+    if (process.ok()) end = (*process)->WaitExit(std::chrono::seconds(10));
+    available = end.has_value() && end->cause == ExitReport::Cause::kExited && end->exit_code == 0;
+    if (available) return;
+    reason = "a trial launch failed: " + (!process.ok() ? process.error().message() : end.has_value() ? end->ToString() : "it did not end");
+  };
+  attempt(Tier::kStrict, report.strict, report.strict_reason);
+  attempt(Tier::kRestricted, report.restricted, report.restricted_reason);
+  return report;
+}
+
+}  // namespace bulkhead::sandbox

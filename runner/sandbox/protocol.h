@@ -1,0 +1,61 @@
+// What launcher and bulkhead-init say to each other over the control socket (AF_UNIX, SOCK_SEQPACKET: one
+// message a packet), and between the plugin's first process and the shim before exec. Both ends are the
+// same build on the same machine.
+#pragma once
+
+#include <cstdint>
+
+namespace bulkhead::sandbox {
+
+// Descriptors of bulkhead-init when it starts. 0 is /dev/null; 1 and 2 are the plugin's pipes.
+inline constexpr int kControlFd = 3;
+inline constexpr int kPlanFd = 4;
+inline constexpr int kTokenFd = 5;  // restricted, when there is a token
+
+// Launcher to init.
+enum class Order : uint8_t {
+  kIdentity = 'I',    // the rest: u32 length and bytes of certificate, key, authority, and the client's URI
+  kConnection = 'C',  // with one descriptor: a connected stream socket
+};
+
+// Init to launcher.
+enum class Notice : uint8_t {
+  kProcess = 'P',      // with one descriptor: the pidfd of the shim
+  kAttestation = 'A',  // AttestationMessage
+  kReady = 'R',        // the plugin listens
+  kFailure = 'F',      // FailureMessage
+  kForbidden = 'S',    // ForbiddenMessage
+  kOverLimit = 'M',    // the watch killed it for memory
+  kExit = 'X',         // ExitMessage: the plugin's first process ended by itself
+};
+
+struct AttestationMessage {
+  uint8_t notice = static_cast<uint8_t>(Notice::kAttestation);
+  uint8_t no_new_privs = 0;
+  uint8_t seccomp_filter = 0;
+  uint8_t capabilities_empty = 0;
+  uint8_t securebits_locked = 0;
+  uint8_t probe_denied = 0;
+  uint8_t landlock_denied = 0;
+  uint8_t namespaces = 0;  // bit i: kNamespaces[i] differs from the launcher's
+};
+
+struct FailureMessage {
+  uint8_t notice = static_cast<uint8_t>(Notice::kFailure);
+  int32_t error_number = 0;
+  char step[200] = {};  // ends in NUL
+};
+
+struct ForbiddenMessage {
+  uint8_t notice = static_cast<uint8_t>(Notice::kForbidden);
+  int32_t call = 0;
+};
+
+struct ExitMessage {
+  uint8_t notice = static_cast<uint8_t>(Notice::kExit);
+  int32_t wait_status = 0;
+};
+
+inline constexpr unsigned kLongestMessage = 16384;
+
+}  // namespace bulkhead::sandbox

@@ -1,0 +1,188 @@
+#include "runner/sandbox/shim/relay.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "certs/tls_internal.h"
+
+namespace bulkhead::sandbox::shim {
+
+namespace {
+
+constexpr size_t kBuffer = 16U << 10U;  // one TLS record
+
+// Bytes on their way in one direction.
+struct Buffer {
+  std::array<char, kBuffer> bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled before it is read
+  size_t begin = 0;
+  size_t end = 0;
+  bool empty() const { return begin == end; }
+};
+
+bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
+}  // namespace
+
+struct Relay::Connection {
+  UniqueFd client;
+  UniqueFd plugin;
+  certs::SslPtr ssl;
+  Buffer to_plugin, to_client;
+  bool verified = false;
+  bool connecting = false;    // a non-blocking connect is under way
+  bool plugin_ended = false;  // the plugin's stream ended cleanly
+  bool ended = false;
+};
+
+Relay::Relay(int epoll, uint16_t port) : epoll_(epoll), port_(port) {}
+Relay::~Relay() = default;
+
+void Relay::Add(UniqueFd client) {
+  if (context_ == nullptr || connections_.size() >= kMostConnections) return;
+  auto connection = std::make_unique<Connection>();
+  ::fcntl(client.get(), F_SETFL, O_NONBLOCK);
+  connection->ssl = certs::NewConnection(*context_->state());
+  if (connection->ssl == nullptr || SSL_set_fd(connection->ssl.get(), client.get()) != 1) return;
+  connection->client = std::move(client);
+  epoll_event event = {};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = reinterpret_cast<uint64_t>(connection.get());
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection->client.get(), &event) != 0) return;
+  connections_.push_back(std::move(connection));
+}
+
+void Relay::OnEvent(uint64_t token) {
+  auto* const connection = reinterpret_cast<Connection*>(token & ~uint64_t{1});
+  // It may have ended earlier in this round; it is freed only in Sweep.
+  if (!connection->ended) Pump(*connection);
+}
+
+void Relay::Sweep() {
+  if (!some_ended_) return;
+  std::erase_if(connections_, [](const auto& connection) { return connection->ended; });
+  some_ended_ = false;
+}
+
+void Relay::Pump(Connection& connection) {
+  const auto work = [&] {
+    if (!connection.verified && !Handshake(connection)) return false;
+    if (!connection.verified) return true;
+    for (bool moved = true; moved;) {
+      moved = false;
+      if (!ToPlugin(connection, moved) || !ToClient(connection, moved)) return false;
+    }
+    return true;
+  };
+  if (work()) return;
+  ERR_clear_error();
+  connection.ended = true;
+  some_ended_ = true;
+  // The numbers are free for others from here on; what points here is freed in Sweep.
+  connection.ssl.reset();
+  connection.client.Reset();
+  connection.plugin.Reset();
+}
+
+// False: the connection is over. `verified` is set once the client has proved who it is.
+bool Relay::Handshake(Connection& connection) {
+  ERR_clear_error();
+  const int result = SSL_do_handshake(connection.ssl.get());
+  if (result != 1) {
+    const int reason = SSL_get_error(connection.ssl.get(), result);
+    return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
+  }
+  // The callback refused every other client; this only insists.
+  if (SSL_get_verify_result(connection.ssl.get()) != X509_V_OK || SSL_get0_peer_certificate(connection.ssl.get()) == nullptr) return false;
+  connection.verified = true;
+  return ConnectPlugin(connection);
+}
+
+bool Relay::ConnectPlugin(Connection& connection) {
+  sockaddr_in v4 = {};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port_);
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6 = {};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port_);
+  v6.sin6_addr = in6addr_loopback;
+  const auto attempt = [&](int family, const void* address, socklen_t size) {
+    connection.plugin.Reset(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!connection.plugin.valid()) return false;
+    const int on = 1;
+    ::setsockopt(connection.plugin.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (::connect(connection.plugin.get(), static_cast<const sockaddr*>(address), size) == 0) return true;
+    connection.connecting = errno == EINPROGRESS;
+    return connection.connecting;
+  };
+  // Most plugins listen on all addresses; a few on ::1 only.
+  if (!attempt(AF_INET, &v4, sizeof v4) && !attempt(AF_INET6, &v6, sizeof v6)) return false;
+  epoll_event event = {};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = reinterpret_cast<uint64_t>(&connection) | 1U;
+  return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.plugin.get(), &event) == 0;
+}
+
+bool Relay::ToPlugin(Connection& connection, bool& moved) {
+  Buffer& buffer = connection.to_plugin;
+  if (buffer.empty()) {
+    ERR_clear_error();
+    const int count = SSL_read(connection.ssl.get(), buffer.bytes.data(), static_cast<int>(buffer.bytes.size()));
+    if (count <= 0) {
+      const int reason = SSL_get_error(connection.ssl.get(), count);
+      return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
+    }
+    buffer.begin = 0;
+    buffer.end = static_cast<size_t>(count);
+  }
+  const ssize_t count = ::send(connection.plugin.get(), buffer.bytes.data() + buffer.begin, buffer.end - buffer.begin, MSG_NOSIGNAL);
+  if (count < 0) {
+    if (WouldBlock() || errno == EINTR || errno == ENOTCONN) return true;
+    // It closed its side, but may have answered before: what it said is still read.
+    if (errno == EPIPE || errno == ECONNRESET) {
+      buffer.begin = buffer.end;
+      return !connection.plugin_ended;
+    }
+    return false;
+  }
+  connection.connecting = false;
+  buffer.begin += static_cast<size_t>(count);
+  moved = true;
+  return true;
+}
+
+bool Relay::ToClient(Connection& connection, bool& moved) {
+  Buffer& buffer = connection.to_client;
+  if (buffer.empty() && !connection.plugin_ended) {
+    const ssize_t count = ::recv(connection.plugin.get(), buffer.bytes.data(), buffer.bytes.size(), 0);
+    if (count < 0) return WouldBlock() || errno == EINTR || (connection.connecting && errno == ENOTCONN);
+    connection.plugin_ended = count == 0;
+    buffer.begin = 0;
+    buffer.end = static_cast<size_t>(count);
+  }
+  if (!buffer.empty()) {
+    ERR_clear_error();
+    const int count = SSL_write(connection.ssl.get(), buffer.bytes.data() + buffer.begin, static_cast<int>(buffer.end - buffer.begin));
+    if (count <= 0) {
+      const int reason = SSL_get_error(connection.ssl.get(), count);
+      return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
+    }
+    buffer.begin += static_cast<size_t>(count);
+    moved = true;
+    return true;
+  }
+  if (!connection.plugin_ended) return true;
+  SSL_shutdown(connection.ssl.get());
+  ::shutdown(connection.client.get(), SHUT_WR);
+  return false;
+}
+
+}  // namespace bulkhead::sandbox::shim

@@ -1,0 +1,335 @@
+// What the sandbox, mutual TLS, policy, redaction and audit cost: each figure as a ratio to a bare run in
+// the same process of measurement, so that it holds on any machine.
+//
+// Usage: bulkhead-bench [launch|calls|memory ...]; without a name, all. Exit code 1 when a ratio is worse
+// than what README.md promises.
+#include <fcntl.h>
+#include <httplib.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "certs/identity.h"
+#include "certs/tls.h"
+#include "runner/agent/agent.h"
+#include "runner/base/io.h"
+#include "runner/base/secret.h"
+#include "runner/sandbox/launcher.h"
+
+extern char** environ;
+
+namespace bulkhead::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kMostStrictToBwrap = 1.0;
+constexpr double kMostRestrictedToBare = 3.0;
+constexpr double kLeastCallsToPlain = 0.5;
+constexpr double kMostResidentMib = 25;
+
+int failures = 0;
+
+[[noreturn]] void Die(const std::string& reason) {
+  std::fprintf(stderr, "bulkhead-bench: %s\n", reason.c_str());
+  std::exit(2);
+}
+
+template <typename T>
+T Must(Result<T> result) {
+  if (!result.ok()) Die(result.error().message());
+  return std::move(result).value();
+}
+
+void Must(const Status& status) {
+  if (!status.ok()) Die(status.error().message());
+}
+
+void Report(const char* what, double ratio, double bound, bool at_most) {
+  const bool good = at_most ? ratio <= bound : ratio >= bound;
+  std::printf("%-58s %8.2f   (%s %.2f) %s\n", what, ratio, at_most ? "at most" : "at least", bound, good ? "ok" : "MISSED");
+  if (!good) ++failures;
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double Seconds(const std::function<void()>& work) {
+  const auto begin = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+pid_t Spawn(std::vector<std::string> argv) {
+  std::vector<char*> raw;
+  for (std::string& arg : argv) raw.push_back(arg.data());
+  raw.push_back(nullptr);
+  pid_t pid = 0;
+  if (posix_spawnp(&pid, raw[0], nullptr, nullptr, raw.data(), environ) != 0) Die("cannot start " + argv[0]);
+  return pid;
+}
+
+int Wait(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// --- launch ---------------------------------------------------------------------------------------
+
+void Launch(sandbox::Launcher& launcher) {
+  const auto bare = [] {
+    if (Wait(Spawn({"/bin/true"})) != 0) Die("/bin/true failed");
+  };
+  const auto bwrap = [] {
+    if (Wait(Spawn({"bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true"})) != 0) Die("bwrap failed (apt-get install bubblewrap)");
+  };
+  const auto ours = [&](sandbox::Tier tier) {
+    sandbox::SandboxSpec spec;
+    spec.name = "true";
+    spec.tier = tier;
+    spec.argv = {"/bin/true"};
+    spec.env = {"PATH=/usr/bin:/bin"};
+    auto process = Must(launcher.Launch(spec, nullptr, "", {}));
+    const auto report = process->WaitExit(std::chrono::seconds(10));
+    if (!report.has_value() || report->cause != sandbox::ExitReport::Cause::kExited || report->exit_code != 0) Die("sandboxed /bin/true failed");
+  };
+  constexpr int kRounds = 200;
+  std::array<std::vector<double>, 4> times;
+  for (int round = -5; round < kRounds; ++round) {
+    const std::array<double, 4> took = {Seconds(bare), Seconds(bwrap), Seconds([&] { ours(sandbox::Tier::kStrict); }),
+                                        Seconds([&] { ours(sandbox::Tier::kRestricted); })};
+    for (size_t i = 0; round >= 0 && i < took.size(); ++i) times[i].push_back(took[i]);
+  }
+  const double bare_ms = Median(times[0]) * 1e3;
+  const double bwrap_ms = Median(times[1]) * 1e3;
+  const double strict_ms = Median(times[2]) * 1e3;
+  const double restricted_ms = Median(times[3]) * 1e3;
+  std::printf("launch and end of /bin/true, median of %d: bare %.2f ms, bwrap --unshare-all %.2f ms, strict %.2f ms, restricted %.2f ms\n",
+              kRounds, bare_ms, bwrap_ms, strict_ms, restricted_ms);
+  Report("launch, strict / bwrap --unshare-all", strict_ms / bwrap_ms, kMostStrictToBwrap, true);
+  Report("launch, restricted / bare fork+exec", restricted_ms / bare_ms, kMostRestrictedToBare, true);
+}
+
+// --- calls ----------------------------------------------------------------------------------------
+
+constexpr size_t kWorkers = 16;
+constexpr uint16_t kPlainPort = 17355;
+constexpr uint16_t kSandboxedPort = 17356;
+constexpr std::string_view kRequest =
+    R"({"workflow":{"metadata":{"name":"bench","namespace":"default","uid":"5f9f2b4e-0000-4000-8000-000000000001"}},"template":{"name":"t","plugin":{"noop":{}}}})";
+
+double PlainRate(const std::string& plugin, size_t calls) {
+  const pid_t pid = Spawn({plugin, std::to_string(kPlainPort)});
+  for (int tries = 0;; ++tries) {
+    httplib::Client probe("127.0.0.1", kPlainPort);
+    if (probe.Post("/api/v1/template.execute", std::string(kRequest), "application/json")) break;
+    if (tries > 1000) Die("the plain plugin does not answer");
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::atomic<size_t> left = calls;
+  const double took = Seconds([&] {
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < kWorkers; ++i) {
+      threads.emplace_back([&] {
+        httplib::Client client("127.0.0.1", kPlainPort);
+        client.set_keep_alive(true);
+        client.set_tcp_nodelay(true);
+        const httplib::Headers headers = {{"Authorization", "Bearer x"}};
+        while (left.fetch_sub(1) - 1 < calls) {
+          auto reply = client.Post("/api/v1/template.execute", headers, std::string(kRequest), "application/json");
+          if (!reply || reply->status != 200) Die("a plain call failed");
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  });
+  ::kill(pid, SIGKILL);
+  Wait(pid);
+  return static_cast<double>(calls) / took;
+}
+
+// All tasks at once, and a count of what came back.
+class Flood : public agent::TaskSource, public agent::ResultSink {
+ public:
+  explicit Flood(size_t tasks) : tasks_(tasks) {}
+  void Start(agent::TaskQueue& queue) override {
+    begin_ = Clock::now();
+    for (size_t i = 0; i < tasks_; ++i) {
+      agent::Task task;
+      task.id = i + 1;
+      task.workflow = {"bench", "default", "5f9f2b4e-0000-4000-8000-000000000001"};
+      task.node = "bench-" + std::to_string(i);
+      task.template_name = "t";
+      task.plugin_keys = {"noop"};
+      task.request = kRequest;
+      queue.Add(std::move(task));
+    }
+    queue.Close();
+  }
+  void Deliver(const agent::TaskReport& report) override {
+    if (report.phase != "Succeeded") Die("a task did not succeed: " + report.message);
+    last_ = Clock::now();
+  }
+  double Rate() const { return static_cast<double>(tasks_) / std::chrono::duration<double>(last_ - begin_).count(); }
+
+ private:
+  const size_t tasks_;
+  Clock::time_point begin_;
+  Clock::time_point last_;
+};
+
+constexpr std::string_view kPolicy = R"(apiVersion: bulkhead.dev/v1alpha1
+kind: MutationPolicy
+metadata: {name: noop, owner: bench@example.com, reviewBy: "2099-01-01"}
+spec:
+  mode: enforce
+  match: {plugin: {name: noop}, rpc: [template.execute], namespaces: ["*"], templates: ["*"]}
+  allow:
+    - {id: phase, path: node.phase, value: {enum: [Succeeded]}}
+    - {id: message, path: node.message, value: {charset: text, maxBytes: 64}}
+    - {id: name, path: "node.outputs.parameters[answer].name", value: {const: answer}}
+    - {id: value, path: "node.outputs.parameters[answer].value", value: {pattern: "[0-9]{1,4}"}}
+)";
+
+double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const std::string& audit_path, size_t calls) {
+  const bulkhead::Clock clock;
+  const auto authority = Must(certs::Authority::Create("bench", std::chrono::hours(1), clock));
+  const auto agent_identity = Must(authority.Issue(Must(certs::AgentUri("bench", "default", "bench")), certs::Role::kClient));
+  policy::PolicySet policies;
+  Must(policies.Load(kPolicy, "bench.yaml"));
+  const Secret token = RandomToken(32);
+  std::vector<redact::NamedSecret> secrets;
+  secrets.push_back({"noop/token", token.Clone()});
+  Metrics metrics;
+  const Logger log(LogLevel::kWarn, LogFormat::kText);
+  auto audit = Must(audit::AuditLog::Open(audit_path, clock));
+
+  agent::HostServices services;
+  services.launcher = &launcher;
+  services.authority = &authority;
+  services.agent_identity = &agent_identity;
+  services.redactor = Must(redact::Redactor::Create(std::move(secrets)));
+  services.audit = audit.get();
+  services.metrics = &metrics;
+  services.log = &log;
+  services.on_audit_failure = [](const Error& error) { Die(error.message()); };
+  agent::PluginConfig config;
+  config.spec.name = "noop";
+  config.spec.argv = {"/plugin/noop_plugin", std::to_string(kSandboxedPort)};
+  config.spec.tier = sandbox::Tier::kStrict;
+  config.spec.limits.cpu_millis = 0;
+  config.spec.env = {"PATH=/usr/bin:/bin"};
+  config.spec.ports = {kSandboxedPort};
+  config.spec.serve_port = kSandboxedPort;
+  config.spec.token = std::string(token.Reveal());
+  config.spec.argv[0] = plugin;
+  config.uri = Must(certs::PluginUri("bench", "default", "bench", "noop"));
+  config.handles = {"noop"};
+  agent::HostOptions host_options;
+  agent::PluginHost host(std::move(config), services, host_options);
+  Must(host.Start());
+  agent::AgentOptions options;
+  options.workers = kWorkers;
+  agent::Agent agent({&host}, policies, services, options);
+  Flood flood(calls);
+  const agent::RunOutcome outcome = agent.Run(flood, flood);
+  if (outcome.audit_failure.has_value()) Die(outcome.audit_failure->message());
+  host.Stop();
+  return flood.Rate();
+}
+
+void Calls(sandbox::Launcher& launcher, const std::string& plugin) {
+  const TempDir folder = Must(TempDir::Create("bulkhead-bench-"));
+  constexpr size_t kCalls = 40'000;
+  std::vector<double> plain;
+  std::vector<double> whole;
+  for (int round = 0; round < 3; ++round) {
+    plain.push_back(PlainRate(plugin, kCalls));
+    whole.push_back(WholeRate(launcher, plugin, folder.path() + "/audit-" + std::to_string(round), kCalls));
+  }
+  std::printf("calls a second, 16 workers, median of 3: plain httplib %.0f, whole way (strict) %.0f\n", Median(plain), Median(whole));
+  Report("calls, whole way / plain httplib", Median(whole) / Median(plain), kLeastCallsToPlain, false);
+}
+
+// --- memory ---------------------------------------------------------------------------------------
+
+// Resident memory of the real binary while three plugins idle.
+void Memory(const std::string& binary, const std::string& plugin) {
+  const TempDir folder = Must(TempDir::Create("bulkhead-bench-"));
+  std::filesystem::create_directory(folder.path() + "/plugins");
+  for (int i = 0; i < 3; ++i) {
+    std::ofstream(folder.path() + "/plugins/p" + std::to_string(i) + ".yaml")
+        << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: p" << i << "}\nspec:\n  sidecar:\n    container:\n"
+        << "      name: p\n      command: [" << plugin << "]\n      args: [\"" << 17360 + i << "\"]\n      ports: [{containerPort: " << 17360 + i
+        << "}]\n      resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {cpu: \"1\", memory: 64Mi}}\n      securityContext: {runAsNonRoot: true}\n";
+  }
+  // A task that never comes to an end keeps the agent waiting: its policy refuses nothing but its
+  // answer is "again in an hour".
+  std::ofstream(folder.path() + "/plugins/wait.yaml")
+      << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: wait, annotations: {bulkhead.dev/handles: wait}}\nspec:\n"
+      << "  sidecar:\n    container:\n      name: wait\n      command: [sleep, \"1000\"]\n      ports: [{containerPort: 17370}]\n";
+  std::ofstream(folder.path() + "/tasks.yaml")
+      << "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTaskSet\nmetadata: {name: bench}\nspec: {tasks: {a: {name: a, plugin: {wait: {}}}, b: {name: b, plugin: {other: {}}}}}\n";
+  const pid_t pid = Spawn({binary, "run", folder.path() + "/tasks.yaml", "--plugins", folder.path() + "/plugins", "--audit", folder.path() + "/audit",
+                           "--plugin-start-timeout", "60s", "-o", "json"});
+  // The three have started when each has its record.
+  double resident = 0;
+  for (int tries = 0; tries < 2000; ++tries) {
+    std::ifstream audit(folder.path() + "/audit");
+    const std::string text((std::istreambuf_iterator<char>(audit)), {});
+    size_t started = 0;
+    for (size_t at = text.find("\"call\""); at != std::string::npos; at = text.find("\"call\"", at + 1)) ++started;
+    if (started >= 1) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmRSS:", 0) == 0) resident = std::atof(line.c_str() + 6) / 1024;
+  }
+  ::kill(pid, SIGTERM);
+  Wait(pid);
+  Report("agent resident with three idle plugins, MiB", resident, kMostResidentMib, true);
+}
+
+int Main(int argc, char** argv) {
+  const std::vector<std::string> names(argv + 1, argv + argc);
+  const auto chosen = [&](const char* name) { return names.empty() || std::find(names.begin(), names.end(), name) != names.end(); };
+  const std::string bin = std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+  // In strict the view of the host's root has no build folder: the plugin is copied to where it is seen.
+  const std::string plugin = "/usr/local/bin/bulkhead-bench-plugin-" + std::to_string(::getpid());
+  std::filesystem::copy_file(bin + "/noop_plugin", plugin);
+  struct Remove {
+    const std::string& path;
+    ~Remove() { std::filesystem::remove(path); }
+  } const remove{plugin};
+  const sandbox::KernelFeatures features = sandbox::ProbeKernel();
+  auto launcher = Must(sandbox::Launcher::Create(features, {}));
+  if (chosen("launch")) Launch(*launcher);
+  if (chosen("calls")) Calls(*launcher, plugin);
+  if (chosen("memory")) Memory(bin + "/bulkhead", plugin);
+  return failures == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace bulkhead::bench
+
+int main(int argc, char** argv) {
+  bulkhead::certs::InitTlsLibrary();
+  return bulkhead::bench::Main(argc, argv);
+}

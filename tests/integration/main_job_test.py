@@ -1,0 +1,173 @@
+"""The main job: plugin tasks run in a sandbox, over mutual TLS, under a policy, with an audit record each."""
+
+import json
+import unittest
+
+from bulkhead_case import BulkheadCase, OK_ANSWER, plugin, taskset
+
+
+class MainJob(BulkheadCase):
+    def test_tasks_succeed_in_both_tiers_and_the_audit_verifies(self):
+        for tier in ("strict", "restricted"):
+            with self.subTest(tier=tier):
+                run = self.run_tasks({"a": ("hello", {}), "b": ("hello", {})}, [plugin("hello", OK_ANSWER, 14355)],
+                                     "--tier", tier)
+                self.assertEqual(run.code, 0, str(run))
+                self.assertEqual(run.nodes(), {n: {"phase": "Succeeded", "message": "ok"} for n in "ab"})
+                self.assert_verifies()
+                calls = self.records("call")[-2:]
+                self.assertEqual([c["tier"] for c in calls], [tier] * 2)
+                self.assertTrue(all(c["applied"] for c in calls))
+
+    def test_the_compartment_is_attested_in_the_audit(self):
+        self.run_tasks({"a": ("hello", {})}, [plugin("hello", OK_ANSWER, 14355)], "--tier", "strict")
+        (start,) = self.records("plugin.start")
+        attestation = start["attestation"]
+        for proof in ("noNewPrivs", "seccompFilter", "capabilitiesEmpty", "securebitsLocked", "probeDenied"):
+            self.assertIs(attestation[proof], True, attestation)
+        for namespace in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
+            self.assertIn(namespace, attestation["namespaces"])
+
+    def test_a_plugin_that_never_learned_of_tls_sees_argos_request(self):
+        answer = """
+def answer(h, act, args):
+    ok = (h.headers['Content-Type'] == 'application/json' and args['workflow']['metadata']['name'] == 'wf'
+          and args['workflow']['metadata']['namespace'] == 'ns' and args['workflow']['metadata']['uid']
+          and args['template']['name'] == 't-a' and act == {'x': [1, 'two', None, True]})
+    h.reply({'node': {'phase': 'Succeeded' if ok else 'Failed', 'message': 'seen'}})
+"""
+        run = self.run_tasks({"a": ("hello", {"x": [1, "two", None, True]})}, [plugin("hello", answer, 14355)])
+        self.assertEqual(run.nodes()["a"]["phase"], "Succeeded", str(run))
+
+    def test_without_a_policy_everything_is_refused_with_what_to_write(self):
+        run = self.run_tasks({"a": ("hello", {})}, [plugin("hello", OK_ANSWER, 14355)], policies="")
+        self.assertEqual(run.code, 1, str(run))
+        node = run.nodes()["a"]
+        self.assertEqual(node["phase"], "Error")
+        self.assertIn("refused by policy", node["message"])
+        self.assertIn("MutationPolicy", node["message"])
+
+    def test_requeue_runs_again_and_keeps_what_was_reported(self):
+        answer = """
+seen = []
+def answer(h, act, args):
+    seen.append(1)
+    if len(seen) == 1:
+        return h.reply({'node': {'phase': 'Running', 'message': 'started'}, 'requeue': '1s'})
+    h.reply({'node': {'phase': 'Succeeded'}})
+"""
+        run = self.run_tasks({"a": ("slow", {})}, [plugin("slow", answer, 14355)])
+        self.assertEqual(run.code, 0, str(run))
+        self.assertEqual(run.nodes()["a"], {"phase": "Succeeded", "message": "started"})
+        self.assertEqual(len(self.records("call")), 2)
+
+    def test_not_mine_asks_the_next_and_404_is_remembered(self):
+        unsupported = """
+count = [0]
+def answer(h, act, args):
+    h.reply({}, 404)
+"""
+        not_mine = "def answer(h, act, args):\n    h.reply(None)\n"
+        first, second, third = (plugin("a-none", unsupported, 14355), plugin("b-null", not_mine, 14356),
+                                plugin("c-takes", OK_ANSWER, 14357))
+        for manifest in (first, second, third):
+            del manifest["metadata"]["annotations"]
+        run = self.run_tasks({"n%d" % i: ("whatever", {}) for i in range(4)}, [first, second, third], "--workers", "1")
+        self.assertEqual(run.code, 0, str(run))
+        asked = [c["plugin"] for c in self.records("call")]
+        self.assertEqual(asked.count("a-none"), 1, asked)
+        self.assertEqual(asked.count("b-null"), 4, asked)
+        self.assertEqual(asked.count("c-takes"), 4, asked)
+
+    def test_a_declared_key_costs_one_call_a_task(self):
+        plugins = [plugin(name, OK_ANSWER, 14355 + i) for i, name in enumerate(("aa", "bb", "cc"))]
+        run = self.run_tasks({"n%d" % i: (("aa", "bb", "cc")[i % 3], {}) for i in range(9)}, plugins)
+        self.assertEqual(run.code, 0, str(run))
+        self.assertEqual(len(self.records("call")), 9)
+
+    def test_steps_run_in_order_and_stop_at_the_first_failure(self):
+        workflow = {
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
+            "metadata": {"name": "steps", "namespace": "ns"},
+            "spec": {"entrypoint": "main", "templates": [
+                {"name": "main", "steps": [
+                    [{"name": "one", "template": "say", "arguments": {"parameters": [{"name": "text", "value": "first"}]}}],
+                    [{"name": "two", "template": "fail"}],
+                    [{"name": "three", "template": "say", "arguments": {"parameters": [{"name": "text", "value": "last"}]}}]]},
+                {"name": "say", "inputs": {"parameters": [{"name": "text"}]}, "plugin": {"echo": {"text": "{{inputs.parameters.text}}"}}},
+                {"name": "fail", "plugin": {"echo": {}}}]},
+        }
+        answer = """
+def answer(h, act, args):
+    h.reply({'node': {'phase': 'Succeeded' if act.get('text') else 'Failed', 'message': act.get('text', 'no')}})
+"""
+        run = self.run_tasks(workflow, [plugin("echo", answer, 14355)])
+        self.assertEqual(run.code, 1, str(run))
+        messages = sorted(n["message"] for n in run.nodes().values())
+        self.assertEqual(messages, ["first", "no"])
+
+    def test_the_table_shows_every_task_and_the_audit(self):
+        run = self.run_tasks({"a": ("hello", {})}, [plugin("hello", OK_ANSWER, 14355)], output="table")
+        self.assertEqual(run.code, 0, str(run))
+        self.assertRegex(run.out, r"NODE +PLUGIN +PHASE +CALLS +MS +TIER +ALLOWED +REFUSED +MESSAGE")
+        self.assertRegex(run.out, r"a +hello +Succeeded +1 ")
+        self.assertIn("verified", run.out)
+        self.assertNotIn("\x1b", run.out)
+
+    def test_yaml_output_is_the_same_status(self):
+        run = self.run_tasks({"a": ("hello", {})}, [plugin("hello", OK_ANSWER, 14355)], output="yaml")
+        self.assertIn("kind: WorkflowTaskSet", run.out)
+        self.assertIn("phase: Succeeded", run.out)
+
+    def test_a_config_map_made_by_argo_is_a_plugin(self):
+        container = plugin("hello", OK_ANSWER, 14355)["spec"]["sidecar"]["container"]
+        config_map = {
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "hello-executor-plugin", "labels": {"workflows.argoproj.io/configmap-type": "ExecutorPlugin"},
+                         "annotations": {"workflows.argoproj.io/description": "x"}, "creationTimestamp": None},
+            "data": {"sidecar.automountServiceAccountToken": "false", "sidecar.container": json.dumps(container)},
+        }
+        self.write("tasks.json", taskset({"a": ("hello", {})}))
+        self.write("plugins/cm.json", config_map)
+        from bulkhead_case import policy
+        run = self.bulkhead("run", self.dir / "tasks.json", "--plugins", self.dir / "plugins", "--audit", self.audit,
+                            "--policy", self.write("policy.yaml", policy("hello")), "-o", "json")
+        self.assertEqual(run.code, 0, str(run))
+
+    def test_a_minimum_tier_is_never_undercut(self):
+        manifest = plugin("hello", OK_ANSWER, 14355)
+        manifest["metadata"]["annotations"]["bulkhead.dev/minimum-tier"] = "strict"
+        run = self.run_tasks({"a": ("hello", {}), "b": ("other", {})}, [manifest, plugin("other", OK_ANSWER, 14356)],
+                             "--tier", "restricted")
+        self.assertEqual(run.code, 1, str(run))
+        self.assertIn("minimum-tier", run.nodes()["a"]["message"])
+        self.assertEqual(run.nodes()["b"]["phase"], "Succeeded")
+        self.assertEqual(len(self.records("tier.refused")), 1)
+
+    def test_secrets_are_masked_everywhere(self):
+        answer = """
+import base64
+def answer(h, act, args):
+    print('stdout has ' + TOKEN, flush=True)
+    secret = os.environ['API_KEY']
+    texts = {'plain': secret, 'base64': base64.b64encode(secret.encode()).decode(), 'hex': secret.encode().hex(),
+             'token': TOKEN, 'file': 'from-a-secret-file'}
+    h.reply({'node': {'phase': 'Succeeded', 'message': 'it is ' + texts[act['which']]}})
+"""
+        manifest = plugin("leaky", answer, 14355, env=[
+            {"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "api", "key": "key"}}}])
+        self.write("plugins/secret.json", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api"},
+                                           "stringData": {"key": "s3cr3t-value-1234"}})
+        run = self.run_tasks({w: ("leaky", {"which": w}) for w in ("plain", "base64", "hex", "token", "file")}, [manifest], "-v",
+                             "--secret-file", self.write("secret.txt", "from-a-secret-file\n"))
+        self.assertEqual(run.code, 0, str(run))
+        everything = run.out + run.err + self.audit.read_text()
+        for needle in ("s3cr3t-value-1234", "czNjcjN0LXZhbHVl", "733363723374", "from-a-secret-file"):
+            self.assertNotIn(needle, everything)
+        for node in run.nodes().values():
+            self.assertIn("[REDACTED:", node["message"])
+        self.assertIn("stdout has [REDACTED:leaky/token]", run.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
