@@ -188,7 +188,7 @@ Cgroup::~Cgroup() { Remove(); }
 
 std::vector<std::string> Cgroup::procs_files() const {
   std::vector<std::string> files;
-  for (const std::string& folder : folders_) files.push_back(folder + "/cgroup.procs");
+  for (const std::string& folder : folders_) files.push_back(folder + (version_ == 2 ? "/cgroup.procs" : "/tasks"));
   return files;
 }
 

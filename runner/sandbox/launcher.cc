@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,6 +20,7 @@
 #include "runner/sandbox/plan.h"
 #include "runner/sandbox/protocol.h"
 #include "runner/sandbox/seccomp.h"
+#include "runner/sandbox/spawner.h"
 #include "runner/sandbox/supervisor.h"
 #include "runner/sandbox/token_link.h"
 #include "runner/sandbox/user_ids.h"
@@ -31,84 +31,20 @@ namespace bulkhead::sandbox {
 namespace {
 
 constexpr auto kSetupPatience = std::chrono::seconds(10);
-constexpr int kHighFd = 16;  // over all descriptors that bulkhead-init gets
-
 struct Pair {
   UniqueFd ours, theirs;
 };
 
-// A descriptor that no dup2 of the spawn can overwrite.
-Result<UniqueFd> MoveUp(UniqueFd fd) {
-  if (fd.get() >= kHighFd) return fd;
-  UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kHighFd));
-  if (!moved.valid()) return ErrnoError("fcntl", errno);
-  return moved;
-}
-
-Result<Pair> MakePair(UniqueFd ours, UniqueFd theirs) {
-  Pair pair;
-  pair.ours = std::move(ours);
-  BULKHEAD_ASSIGN(pair.theirs, MoveUp(std::move(theirs)));
-  return pair;
-}
-
 Result<Pair> MakePipe() {
   int fds[2] = {};
   if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoError("pipe", errno);
-  return MakePair(UniqueFd(fds[0]), UniqueFd(fds[1]));
+  return Pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
 Result<Pair> MakeSockets(int type) {
   int fds[2] = {};
   if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) return ErrnoError("socketpair", errno);
-  return MakePair(UniqueFd(fds[0]), UniqueFd(fds[1]));
-}
-
-Result<UniqueFd> MakeMemory(const char* name, std::string_view bytes) {
-  BULKHEAD_ASSIGN(UniqueFd memory, SealedMemory(name, bytes));
-  return MoveUp(std::move(memory));
-}
-
-struct Spawned {
-  pid_t pid = -1;
-  UniqueFd pidfd;
-};
-
-// What bulkhead-init gets, by number. It inherits nothing else: all descriptors of this program are
-// close-on-exec.
-struct InitFds {
-  int null, out, err, control, plan, token;  // token: -1 when there is none
-};
-
-Result<Spawned> SpawnInit(const std::string& init_path, const InitFds& fds) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  const std::pair<int, int> moves[] = {{fds.null, 0}, {fds.out, 1}, {fds.err, 2}, {fds.control, kControlFd}, {fds.plan, kPlanFd}, {fds.token, kTokenFd}};
-  for (const auto& [from, to] : moves) {
-    if (from >= 0) posix_spawn_file_actions_adddup2(&actions, from, to);
-  }
-  // The agent blocks and ignores signals for itself.
-  sigset_t all;
-  sigset_t none;
-  sigfillset(&all);
-  sigemptyset(&none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  char name[] = "bulkhead-init";
-  char* argv[] = {name, nullptr};
-  char* env[] = {nullptr};
-  Spawned spawned;
-  const int error = ::posix_spawn(&spawned.pid, init_path.c_str(), &actions, &attributes, argv, env);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) return ErrnoError("starting " + init_path, error);
-  // It is not reaped before the supervisor does: the number is still its own.
-  spawned.pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, spawned.pid, 0)));
-  if (!spawned.pidfd.valid()) return ErrnoError("pidfd_open", errno);
-  return spawned;
+  return Pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
 bool SendFd(int control, std::string_view message, int fd) {
@@ -198,12 +134,13 @@ class Process : public SandboxedProcess {
 
 class RealLauncher : public Launcher {
  public:
-  RealLauncher(KernelFeatures features, LauncherOptions options, std::unique_ptr<Supervisor> supervisor, std::string shim_filter, UniqueFd null)
+  RealLauncher(KernelFeatures features, LauncherOptions options, std::unique_ptr<Supervisor> supervisor, std::unique_ptr<Spawner> spawner,
+               std::string shim_filter)
       : features_(std::move(features)),
         options_(std::move(options)),
         supervisor_(std::move(supervisor)),
+        spawner_(std::move(spawner)),
         shim_filter_(std::move(shim_filter)),
-        null_(std::move(null)),
         ids_(features_.root) {
     if (features_.cgroup_version != 0) {
       cgroups_ = FindCgroupPlace();
@@ -325,13 +262,13 @@ class RealLauncher : public Launcher {
     BULKHEAD_ASSIGN(Pair out, MakePipe());
     BULKHEAD_ASSIGN(Pair err, MakePipe());
     BULKHEAD_ASSIGN(Pair control, MakeSockets(SOCK_SEQPACKET));
-    BULKHEAD_ASSIGN(const UniqueFd plan_memory, MakeMemory("bulkhead-plan", Secret(SerializePlan(plan)).Reveal()));
+    BULKHEAD_ASSIGN(const UniqueFd plan_memory, SealedMemory("bulkhead-plan", Secret(SerializePlan(plan)).Reveal()));
     UniqueFd token;
     if (plan.keep_token_fd) {
-      BULKHEAD_ASSIGN(token, MakeMemory("token", spec.token));
+      BULKHEAD_ASSIGN(token, SealedMemory("token", spec.token));
     }
-    const InitFds fds = {null_.get(), out.theirs.get(), err.theirs.get(), control.theirs.get(), plan_memory.get(), token.get()};
-    BULKHEAD_ASSIGN(Spawned spawned, SpawnInit(options_.init_path, fds));
+    const InitFds fds = {out.theirs.get(), err.theirs.get(), control.theirs.get(), plan_memory.get(), token.valid() ? token.get() : -1};
+    BULKHEAD_ASSIGN(Spawned spawned, spawner_->Spawn(fds));
     compartment.spawned = spawned.pid;
     compartment.spawned_pidfd = std::move(spawned.pidfd);
     compartment.control = std::move(control.ours);
@@ -366,8 +303,8 @@ class RealLauncher : public Launcher {
   const KernelFeatures features_;
   const LauncherOptions options_;
   const std::unique_ptr<Supervisor> supervisor_;
+  const std::unique_ptr<Spawner> spawner_;
   const std::string shim_filter_;
-  const UniqueFd null_;
   CgroupPlace cgroups_;
   std::array<uint64_t, kNamespaces.size()> namespaces_ = {};
 
@@ -393,10 +330,9 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(const KernelFeatures& feature
     BULKHEAD_ASSIGN(SeccompProgram program, CompileShimFilter());
     shim_filter = std::move(program.bpf);
   }
-  BULKHEAD_ASSIGN(UniqueFd null, OpenFile("/dev/null", O_RDWR));
-  BULKHEAD_ASSIGN(null, MoveUp(std::move(null)));
+  BULKHEAD_ASSIGN(std::unique_ptr<Spawner> spawner, Spawner::Create(options.init_path));
   BULKHEAD_ASSIGN(std::unique_ptr<Supervisor> supervisor, Supervisor::Create());
-  return std::unique_ptr<Launcher>(new RealLauncher(features, std::move(options), std::move(supervisor), std::move(shim_filter), std::move(null)));
+  return std::unique_ptr<Launcher>(new RealLauncher(features, std::move(options), std::move(supervisor), std::move(spawner), std::move(shim_filter)));
 }
 
 TierReport TryTiers(const KernelFeatures& features, Launcher& launcher) {

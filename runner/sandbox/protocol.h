@@ -7,10 +7,19 @@
 
 namespace bulkhead::sandbox {
 
-// Descriptors of bulkhead-init when it starts. 0 is /dev/null; 1 and 2 are the plugin's pipes.
+// The first bulkhead-init, which forks the others, has /dev/null on 0, 1 and 2 and this.
+inline constexpr int kOrdersFd = 3;
+// An order to fork carries the descriptors of the new process: the plugin's pipes for 1 and 2, then those
+// below. The token's may be left out.
+inline constexpr unsigned kMostInitFds = 5;
 inline constexpr int kControlFd = 3;
 inline constexpr int kPlanFd = 4;
 inline constexpr int kTokenFd = 5;  // restricted, when there is a token
+
+struct SpawnMessage {
+  int32_t pid = -1;  // as the launcher sees it; the process's pidfd comes along
+  int32_t error_number = 0;
+};
 
 // Launcher to init.
 enum class Order : uint8_t {

@@ -194,7 +194,7 @@ class Flood : public agent::TaskSource, public agent::ResultSink {
   Clock::time_point last_;
 };
 
-constexpr std::string_view kPolicy = R"(apiVersion: bulkhead.dev/v1alpha1
+constexpr std::string_view kPolicy = R"(apiVersion: mutation.policy/v1
 kind: MutationPolicy
 metadata: {name: noop, owner: bench@example.com, reviewBy: "2099-01-01"}
 spec:

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,15 @@ namespace bulkhead::sandbox::init {
 
 // Sends one packet, with a descriptor if `passed` is not -1.
 bool SendPacket(int fd, const void* bytes, size_t size, int passed = -1);
+
+// The layout of struct clone_args as of Linux 5.3, without set_tid and cgroup.
+struct CloneArguments {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+};
+
+// Forks this process for each order of the launcher, and returns in each fork, which has its
+// descriptors in their places. Ends when the launcher does.
+void ServeForks();
 
 // strict: returns in the first process of new namespaces; the caller's own process has ended.
 void EnterNamespaces(const Plan& plan);

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -46,7 +45,7 @@ std::vector<UniqueFd> OpenCgroups(const Plan& plan) {
   // A plugin of the same user may not read this process's memory or attach to it (prctl(2), PR_SET_DUMPABLE).
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   std::signal(SIGPIPE, SIG_IGN);
-  if (::syscall(SYS_close_range, kTokenFd + 1, ~0U, 0) != 0) Fail(kControlFd, "close_range", errno);
+  ServeForks();
   ::fcntl(kControlFd, F_SETFD, FD_CLOEXEC);
   const Plan plan = ReadPlan();
   if (!plan.keep_token_fd) ::close(kTokenFd);

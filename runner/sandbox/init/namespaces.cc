@@ -22,11 +22,6 @@ namespace {
 
 constexpr uint64_t kAllNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
-// The layout of struct clone_args as of Linux 5.3, without set_tid and cgroup.
-struct CloneArguments {
-  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
-};
-
 void WriteProc(pid_t pid, const char* file, const std::string& text) {
   const std::string path = "/proc/" + std::to_string(pid) + "/" + file;
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));

@@ -133,7 +133,7 @@ class Shim {
       switch (token) {
         case kControl: OnControl(); break;
         case kReport: OnReport(); break;
-        case kListener: OnForbidden(); break;
+        case kListener: OnForbidden(events[static_cast<size_t>(i)].events); break;
         case kSignal: OnChild(); break;
         case kTick: OnTick(); break;
         default: relay_.OnEvent(token); break;
@@ -190,7 +190,9 @@ class Shim {
   }
 
   // A call that the filter does not list: reported by number, and the end of the compartment.
-  void OnForbidden() {
+  void OnForbidden(uint32_t events) {
+    // No process has the filter any more.
+    if ((events & EPOLLHUP) != 0) return listener_.Reset();
     // The kernel may have grown the structure (seccomp_unotify(2)).
     alignas(seccomp_notif) std::array<char, 512> buffer = {};
     if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, buffer.data()) != 0) {

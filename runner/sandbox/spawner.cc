@@ -1,0 +1,154 @@
+#include "runner/sandbox/spawner.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "runner/base/io.h"
+#include "runner/sandbox/protocol.h"
+
+namespace bulkhead::sandbox {
+
+namespace {
+
+// Over the descriptors that the actions below write to, so that none overwrites a source.
+constexpr int kHighFd = 16;
+
+Result<UniqueFd> MoveUp(UniqueFd fd) {
+  UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kHighFd));
+  if (!moved.valid()) return ErrnoError("fcntl", errno);
+  return moved;
+}
+
+// The agent blocks and ignores signals for itself.
+void ResetSignals(posix_spawnattr_t& attributes) {
+  sigset_t all;
+  sigset_t none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+}
+
+int SpawnProgram(const std::string& path, int null, int orders, pid_t& pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  for (const int standard : {0, 1, 2}) posix_spawn_file_actions_adddup2(&actions, null, standard);
+  posix_spawn_file_actions_adddup2(&actions, orders, kOrdersFd);
+  ResetSignals(attributes);
+  char name[] = "bulkhead-init";
+  char* argv[] = {name, nullptr};
+  char* env[] = {nullptr};
+  const int error = ::posix_spawn(&pid, path.c_str(), &actions, &attributes, argv, env);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+bool SendOrder(int socket, const InitFds& fds) {
+  const std::array<int, kMostInitFds> list = {fds.out, fds.err, fds.control, fds.plan, fds.token};
+  const size_t count = fds.token >= 0 ? kMostInitFds : kMostInitFds - 1;
+  char order = 0;
+  iovec part = {&order, 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof list)> space = {};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = space.data();
+  header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+  cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+  std::memcpy(CMSG_DATA(rights), list.data(), count * sizeof(int));
+  ssize_t sent = 0;
+  do {
+    sent = ::sendmsg(socket, &header, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent == 1;
+}
+
+// False when the other end is gone.
+bool ReceiveAnswer(int socket, SpawnMessage& answer, UniqueFd& pidfd) {
+  iovec part = {&answer, sizeof answer};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space = {};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = space.data();
+  header.msg_controllen = space.size();
+  ssize_t size = 0;
+  do {
+    size = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  const cmsghdr* const rights = size > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
+  if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    pidfd.Reset(fd);
+  }
+  return size == static_cast<ssize_t>(sizeof answer);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Spawner>> Spawner::Create(std::string init_path) {
+  std::unique_ptr<Spawner> spawner(new Spawner(std::move(init_path)));
+  BULKHEAD_TRY(spawner->Start());
+  return spawner;
+}
+
+Spawner::~Spawner() { Stop(); }
+
+Result<Spawned> Spawner::Spawn(const InitFds& fds) {
+  const std::lock_guard lock(mutex_);
+  auto spawned = Ask(fds);
+  if (spawned.ok() || spawned.error().code() != Code::kUnavailable) return spawned;
+  Stop();
+  BULKHEAD_TRY(Start());
+  return Ask(fds);
+}
+
+Status Spawner::Start() {
+  int ends[2] = {};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return ErrnoError("socketpair", errno);
+  UniqueFd ours(ends[0]);
+  BULKHEAD_ASSIGN(const UniqueFd theirs, MoveUp(UniqueFd(ends[1])));
+  BULKHEAD_ASSIGN(UniqueFd null, OpenFile("/dev/null", O_RDWR));
+  BULKHEAD_ASSIGN(null, MoveUp(std::move(null)));
+  if (const int error = SpawnProgram(init_path_, null.get(), theirs.get(), pid_); error != 0) return ErrnoError("starting " + init_path_, error);
+  socket_ = std::move(ours);
+  return OkStatus();
+}
+
+// It ends by itself when its socket does.
+void Spawner::Stop() {
+  socket_.Reset();
+  if (pid_ > 0) {
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  pid_ = -1;
+}
+
+Result<Spawned> Spawner::Ask(const InitFds& fds) {
+  SpawnMessage answer;
+  Spawned spawned;
+  if (!SendOrder(socket_.get(), fds) || !ReceiveAnswer(socket_.get(), answer, spawned.pidfd)) {
+    return Error(Code::kUnavailable, init_path_ + " does not answer");
+  }
+  if (answer.error_number != 0) return ErrnoError("forking bulkhead-init", answer.error_number);
+  spawned.pid = answer.pid;
+  return spawned;
+}
+
+}  // namespace bulkhead::sandbox
