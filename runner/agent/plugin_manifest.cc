@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runner/agent/program.h"
 #include "runner/base/yaml.h"
 
 namespace bulkhead::agent {
@@ -80,6 +81,7 @@ Result<sandbox::SandboxSpec> MakeCompartment(PluginManifest& manifest, sandbox::
 
   if (!Sets(manifest.env, "PATH")) spec.env.emplace_back(kDefaultPath);
   for (const EnvVar& variable : manifest.env) spec.env.push_back(variable.name + "=" + variable.value);
+  BULKHEAD_TRY(FindProgram(manifest, spec));
   return spec;
 }
 
