@@ -117,7 +117,19 @@ class HostileProcesses(BulkheadCase):
         self.check("import sys; print('no config', file=sys.stderr); sys.exit(3)", r"(?s)exit.*3.*no config")
 
     def test_does_not_exist(self):
-        self.check("", "no-such-program", command=["/opt/no-such-program"])
+        run = self.run_tasks({"bad": ("bad", {})}, [plugin("bad", None, 14355, source="", command=["/opt/no-such-program"])])
+        self.assertEqual(run.code, 2, str(run))
+        self.assertRegex(run.err, r"bad\.json:1:1: plugin \"bad\": command /opt/no-such-program is not a program on this host; .*--rootfs bad=DIR")
+        self.assertFalse(self.audit.exists())
+
+    def test_cannot_be_executed(self):
+        # A program by its mode, but of no format that the kernel knows: found out only by exec.
+        program = "/opt/bulkhead-no-format-%d" % os.getpid()
+        with open(program, "wb") as f:
+            f.write(b"\x00\x01\x02\x03 no program")
+        self.addCleanup(os.unlink, program)
+        os.chmod(program, 0o755)
+        self.check("", r"(?i)exec format error", command=[program])
 
     def test_never_listens(self):
         self.check("import time\nwhile True: time.sleep(1)", "listen", "--plugin-start-timeout", "2s")

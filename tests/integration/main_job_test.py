@@ -1,9 +1,12 @@
 """The main job: plugin tasks run in a sandbox, over mutual TLS, under a policy, with an audit record each."""
 
 import json
+import os
+import pathlib
+import shutil
 import unittest
 
-from bulkhead_case import BulkheadCase, OK_ANSWER, plugin, taskset
+from bulkhead_case import BulkheadCase, OK_ANSWER, ROOT, plugin, policy, taskset
 
 
 class MainJob(BulkheadCase):
@@ -129,7 +132,6 @@ def answer(h, act, args):
         }
         self.write("tasks.json", taskset({"a": ("hello", {})}))
         self.write("plugins/cm.json", config_map)
-        from bulkhead_case import policy
         run = self.bulkhead("run", self.dir / "tasks.json", "--plugins", self.dir / "plugins", "--audit", self.audit,
                             "--policy", self.write("policy.yaml", policy("hello")), "-o", "json")
         self.assertEqual(run.code, 0, str(run))
@@ -167,6 +169,88 @@ def answer(h, act, args):
         for node in run.nodes().values():
             self.assertIn("[REDACTED:", node["message"])
         self.assertIn("stdout has [REDACTED:leaky/token]", run.err)
+
+
+EXAMPLES = ROOT / "deploy" / "examples"
+
+
+class Examples(BulkheadCase):
+    """What deploy/quickstart shows, and the same in the other tier."""
+
+    def outcomes(self):
+        for line in (EXAMPLES / "outcomes.tsv").read_text().splitlines():
+            if not line.startswith("#"):
+                yield line.split("\t")
+
+    def check(self, tier):
+        run = self.bulkhead("run", EXAMPLES / "taskset.yaml", "--plugins", EXAMPLES / "plugins", "--policy",
+                            EXAMPLES / "policy.yaml", "--tier", tier, "--audit", self.audit, "-o", "json")
+        self.assertEqual(run.code, 1, str(run))
+        last = {c["node"]: c for c in self.records("call")}
+        expected = {node: (phase, layer) for node, phase, layer, *_ in self.outcomes()}
+        got = {n: (c["phase"], c.get("stoppedBy") or ("masked" if c.get("masked") else "-")) for n, c in last.items()}
+        self.assertEqual(got, expected)
+        self.assertEqual({n: v["phase"] for n, v in run.nodes().items()}, {n: phase for n, (phase, _) in expected.items()})
+        self.assertNotIn("ESCAPED", run.out)
+        self.assert_verifies()
+
+    def test_every_hostile_act_is_stopped_in_strict(self):
+        self.check("strict")
+
+    def test_every_hostile_act_is_stopped_in_restricted(self):
+        self.check("restricted")
+
+
+class Programs(BulkheadCase):
+    """Manifests are written for images; here the host's programs serve."""
+
+    def test_a_manifest_as_argos_documentation_has_it_runs_unchanged(self):
+        source = """
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Plugin(BaseHTTPRequestHandler):
+    def do_POST(self):
+        args = json.loads(self.rfile.read(int(self.headers.get('Content-Length'))))
+        answer = {'node': {'phase': 'Succeeded', 'message': 'hi'}} if 'hello' in args['template'].get('plugin', {}) else None
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode('UTF-8'))
+HTTPServer(('', 4355), Plugin).serve_forever()
+"""
+        manifest = plugin("hello", None, 4355, source=source, command=["python", "-u", "-c"], image="python:alpine3.6")
+        del manifest["metadata"]["annotations"]
+        for tier in ("strict", "restricted"):
+            with self.subTest(tier=tier):
+                run = self.run_tasks({"a": ("hello", {})}, [manifest], "--tier", tier)
+                self.assertEqual(run.code, 0, str(run))
+                self.assertEqual(run.nodes()["a"]["message"], "hi")
+                self.assertIn("notice: hello: command python is not on this host: python3 runs instead", run.err)
+                self.assertIn("notice: hello: image python:alpine3.6 is not run here", run.err)
+
+    def test_a_program_outside_the_host_view_is_shown_and_nothing_beside_it(self):
+        folder = pathlib.Path("/srv/bulkhead-test-%d" % os.getpid())
+        folder.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, folder)
+        shutil.copy(os.environ["NOOP_PLUGIN"], folder / "noop")
+        (folder / "beside").write_text("not shown")
+        manifest = plugin("noop", None, 14355, command=[str(folder / "noop")], args=["14355"])
+        look = "def answer(h, act, args):\n    h.reply({'node': {'phase': 'Succeeded', 'message': str(os.path.exists(act['path']))}})\n"
+        for tier in ("strict", "restricted"):
+            with self.subTest(tier=tier):
+                run = self.run_tasks({"a": ("noop", {}), "b": ("look", {"path": str(folder / "noop")})},
+                                     [manifest, plugin("look", look, 14356)], "--tier", tier)
+                self.assertEqual(run.code, 0, str(run))
+                self.assertEqual(run.nodes()["a"]["phase"], "Succeeded")
+                self.assertIn("%s is shown to the plugin read-only" % (folder / "noop"), run.err)
+                if tier == "strict":
+                    self.assertEqual(run.nodes()["b"]["message"], "False")
+
+    def test_a_program_where_compartments_have_their_own_is_refused(self):
+        program = self.dir / "program"
+        shutil.copy("/bin/true", program)
+        run = self.run_tasks({"a": ("x", {})}, [plugin("x", None, 14355, command=[str(program)], args=[])])
+        self.assertEqual(run.code, 2, str(run))
+        self.assertIn("put it under /opt", run.err)
 
 
 if __name__ == "__main__":
