@@ -35,7 +35,8 @@ class TlsContext {
   std::shared_ptr<const State> state_;
 };
 
-// A blocking TLS stream with a deadline on each call, for the client side. Not thread-safe.
+// A blocking TLS stream with a deadline on each call, for the client side. Not thread-safe. The process must
+// ignore SIGPIPE: OpenSSL writes with write(2).
 class TlsStream {
  public:
   // Takes the descriptor of a connected stream socket and performs the handshake and the identity

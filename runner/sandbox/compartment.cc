@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 
 #include "runner/sandbox/plan.h"
@@ -38,6 +39,13 @@ Attestation FromMessage(Tier tier, const AttestationMessage& message) {
   return attestation;
 }
 
+// "Pid:" of /proc/self/fdinfo (proc_pid_fdinfo(5)); -1 when it has ended.
+pid_t ProcessOf(const UniqueFd& pidfd) {
+  const auto info = ReadFile("/proc/self/fdinfo/" + std::to_string(pidfd.get()), 4096);
+  const size_t line = info.ok() ? info->find("Pid:") : std::string::npos;
+  return line == std::string::npos ? -1 : std::atoi(info->c_str() + line + 4);  // NOLINT(cert-err34-c): the kernel's own number
+}
+
 ExitReport FromWaitStatus(int status) {
   ExitReport report;
   if (WIFEXITED(status)) {
@@ -55,7 +63,12 @@ ExitReport FromWaitStatus(int status) {
 void Compartment::OnMessage(std::string_view message, UniqueFd passed) {
   if (message.empty()) return;
   switch (static_cast<Notice>(message[0])) {
-    case Notice::kProcess: shim_pidfd = std::move(passed); break;
+    case Notice::kProcess: {
+      shim_pidfd = std::move(passed);
+      const std::lock_guard lock(mutex);
+      shim = ProcessOf(shim_pidfd);
+      break;
+    }
     case Notice::kAttestation: {
       AttestationMessage proof;
       if (!Read(message, proof)) break;

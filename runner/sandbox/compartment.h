@@ -37,6 +37,7 @@ struct Compartment {
   std::mutex mutex;
   std::condition_variable changed;
   std::optional<Attestation> attestation;
+  pid_t shim = -1;  // in the launcher's pid namespace; known by the time of the attestation
   bool ready = false;
   bool kill_asked = false;
   std::chrono::steady_clock::time_point killed_at{};

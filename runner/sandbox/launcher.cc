@@ -87,7 +87,7 @@ Error FromReport(const ExitReport& report) {
 class Process : public SandboxedProcess {
  public:
   Process(std::shared_ptr<Compartment> compartment, Supervisor& supervisor)
-      : compartment_(std::move(compartment)), supervisor_(supervisor), attestation_(*compartment_->attestation) {}
+      : compartment_(std::move(compartment)), supervisor_(supervisor), attestation_(*compartment_->attestation), pid_(compartment_->tier == Tier::kStrict ? compartment_->shim : compartment_->spawned) {}
 
   ~Process() override {
     Kill();
@@ -124,12 +124,13 @@ class Process : public SandboxedProcess {
   }
 
   const Attestation& attestation() const override { return attestation_; }
-  int pid() const override { return compartment_->spawned; }
+  int pid() const override { return pid_; }
 
  private:
   const std::shared_ptr<Compartment> compartment_;
   Supervisor& supervisor_;
   const Attestation attestation_;
+  const pid_t pid_;
 };
 
 class RealLauncher : public Launcher {

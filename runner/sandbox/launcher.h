@@ -1,9 +1,9 @@
 // Launcher: starts a plugin in its compartment and watches it.
 //
-// The agent has many threads, so it never forks into a plugin: it spawns `bulkhead-init`
-// (runner/sandbox/init), which gets its plan in a sealed memory file, builds the compartment, starts
-// the plugin in it and stays as the shim: first process of the compartment, reaper, and terminator of
-// mutual TLS before the plugin's plain HTTP port.
+// The agent has many threads, so it never forks into a plugin. It starts one `bulkhead-init`
+// (runner/sandbox/init), which holds nothing and forks itself for each plugin: the fork gets its plan in a
+// sealed memory file, builds the compartment, starts the plugin in it and stays as the shim: first process
+// of the compartment, reaper, and terminator of mutual TLS before the plugin's plain HTTP port.
 //
 // There is no listening socket that others could find: each connection to the shim is one end of a
 // socket pair sent over the launcher's private control socket.
@@ -58,7 +58,8 @@ struct Attestation {
   Tier tier = Tier::kRestricted;
   bool no_new_privs = false;
   bool seccomp_filter = false;
-  bool capabilities_empty = false;      // effective, permitted, inheritable, bounding and ambient
+  bool capabilities_empty = false;      // effective, permitted, inheritable and ambient; bounding too when it could be
+                                        // dropped, which needs CAP_SETPCAP (without it no_new_privs keeps it out of reach)
   bool securebits_locked = false;
   bool probe_denied = false;            // a denied system call was tried and denied
   bool landlock_denied = false;         // an access outside the rules was tried and denied

@@ -58,7 +58,11 @@ constexpr auto kAllowed = std::to_array<const char*>({
     "recvmmsg",
     // time, randomness, the system
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getrandom", "uname", "sysinfo",
-    // System V and POSIX queues, private to the compartment in strict and useless without a peer in restricted
+});
+
+// System V and POSIX shared memory, semaphores and queues: the compartment's own in strict; without an ipc
+// namespace those of others.
+constexpr auto kInterprocess = std::to_array<const char*>({
     "shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open",
     "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
 });
@@ -200,6 +204,13 @@ Result<SeccompProgram> CompilePluginFilter(std::string_view profile, Tier tier, 
   if (!by_path) {
     for (const char* const name : kRefusedWithoutMounts) builder.Answer(name, EPERM);
     if (features.landlock_abi < 3) builder.Answer("truncate", EPERM);
+  }
+  for (const char* const name : kInterprocess) {
+    if (tier == Tier::kStrict) {
+      builder.Allow(name);
+    } else {
+      builder.Answer(name, ENOSYS);
+    }
   }
   for (const auto& [name, error] : kAnswered) builder.Answer(name, error);
   AddProcessRules(builder);

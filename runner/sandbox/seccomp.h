@@ -40,8 +40,7 @@ inline constexpr int kProbeErrno = EUNATCH;
 
 // The filter for a plugin. `ports` empty: bind and listen are refused too (which ports may be bound is
 // Landlock's to enforce, since a filter can't see them). Errors: kInvalidInput, an unknown profile, with
-// the nearest name; kUnsupported, no seccomp here; kInternal, libseccomp failed or its program lets
-// through what no filter of ours may (checked on every compilation).
+// the nearest name; kUnsupported, no seccomp here; kInternal, libseccomp failed.
 //
 // The filter relies on others for: `features.landlock_abi` < 6 in tier restricted, signals to other
 // processes: the caller adds the program of signal_guard.h.
