@@ -100,6 +100,13 @@ size_t ResponseParser::FeedHead(std::string_view bytes) {
     return bytes.size();
   }
   const size_t end = line_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
+  // Also told at once: with lines that end otherwise, no end of the head would ever come.
+  for (size_t at = line_.find('\n', before); at < end; at = line_.find('\n', at + 1)) {
+    if (at == 0 || line_[at - 1] != '\r') {
+      Fail("a line of the response's header does not end in CRLF");
+      return bytes.size();
+    }
+  }
   if (end == std::string::npos) {
     if (line_.size() >= limits_.head_bytes) Fail("the response's header is larger than " + std::to_string(limits_.head_bytes) + " bytes");
     return std::min(room, bytes.size());

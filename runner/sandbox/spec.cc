@@ -75,6 +75,7 @@ Status Validate(const SandboxSpec& spec) {
   if (spec.tier == Tier::kRestricted && spec.uid == 0) return Bad(spec, "user 0 needs tier strict");
   if (spec.tier == Tier::kRestricted && !spec.rootfs.empty()) return Bad(spec, "a root folder needs tier strict");
   if (spec.uid > kMostId || spec.gid > kMostId) return Bad(spec, "user and group must be at most 2147483646");
+  if (std::find(spec.ports.begin(), spec.ports.end(), 0) != spec.ports.end()) return Bad(spec, "port 0 is any port, which can't be allowed");
   if (spec.serve_port != 0 && std::find(spec.ports.begin(), spec.ports.end(), spec.serve_port) == spec.ports.end()) {
     return Bad(spec, "the port that is called is not among its ports");
   }
