@@ -30,7 +30,7 @@ struct Value {
   std::vector<Value> items;     // kArray
   std::vector<Member> members;  // kObject
 
-  static Value Null() { return {}; }
+  static Value Null();
   static Value Bool(bool value);
   static Value Number(int64_t value);
   static Value String(std::string value);
@@ -57,6 +57,9 @@ struct Member {
   Position at;
   Value value;
 };
+
+// Here, where Member is complete.
+inline Value Value::Null() { return {}; }
 
 // "null", "boolean", "number", "string", "list", "mapping": the words of our diagnostics.
 std::string_view KindName(Value::Kind kind);

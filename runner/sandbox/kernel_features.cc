@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,11 +31,15 @@ struct Trial {
   int error_number = 0;
 };
 
+// fork(2) without its handlers: a sanitizer's would start a thread in the child, and a process with threads
+// gets no user namespace (unshare(2)).
+pid_t BareFork() { return static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr)); }
+
 // In a child, since none of this can be undone. Only system calls: the caller may have threads.
 Trial TryNamespaces() {
   int report[2] = {};
   if (::pipe2(report, O_CLOEXEC) != 0) return {kFork, errno};
-  const pid_t child = ::fork();
+  const pid_t child = BareFork();
   if (child == 0) {
     Trial trial;
     if (::unshare(CLONE_NEWUSER) != 0) {
@@ -43,7 +48,7 @@ Trial TryNamespaces() {
       trial = {kNamespaces, errno};
     } else {
       // The pid namespace holds for children only.
-      const pid_t inner = ::fork();
+      const pid_t inner = BareFork();
       if (inner == 0) {
         const bool mounted = ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
                              ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;

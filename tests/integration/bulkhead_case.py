@@ -135,6 +135,7 @@ class BulkheadCase(unittest.TestCase):
 
     def bulkhead(self, *args, timeout=150, stdin=None, env=None):
         environment = {"PATH": os.environ["PATH"], "TMPDIR": str(self.dir / "tmp")}
+        environment.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         environment.update(env or {})
         return Run(subprocess.run([BULKHEAD, *map(str, args)], capture_output=True, text=True, errors="replace",
                                   timeout=timeout, input=stdin, env=environment, cwd=self.dir))

@@ -78,7 +78,8 @@ class Leaks(BulkheadCase):
         self.write("policy.yaml", policy("p"))
         process = subprocess.Popen([BULKHEAD, "run", self.dir / "tasks.json", "--plugins", self.dir / "plugins", "--policy",
                                     self.dir / "policy.yaml", "--audit", self.audit, "--tier", tier],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"], "TMPDIR": str(self.dir / "tmp")})
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
+                                        "PATH": os.environ["PATH"], "TMPDIR": str(self.dir / "tmp")})
         self.addCleanup(process.kill)
         end = time.monotonic() + 30
         while not (self.audit.exists() and "plugin.start" in self.audit.read_text()):

@@ -233,7 +233,8 @@ HTTPServer(('', 4355), Plugin).serve_forever()
         self.addCleanup(shutil.rmtree, folder)
         shutil.copy(os.environ["NOOP_PLUGIN"], folder / "noop")
         (folder / "beside").write_text("not shown")
-        manifest = plugin("noop", None, 14355, command=[str(folder / "noop")], args=["14355"])
+        # A port of its own: cpp-httplib sets no SO_REUSEADDR, so connections of an earlier test would keep it out.
+        manifest = plugin("noop", None, 14398, command=[str(folder / "noop")], args=["14398"])
         look = "def answer(h, act, args):\n    h.reply({'node': {'phase': 'Succeeded', 'message': str(os.path.exists(act['path']))}})\n"
         for tier in ("strict", "restricted"):
             with self.subTest(tier=tier):

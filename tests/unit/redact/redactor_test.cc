@@ -66,7 +66,7 @@ TEST(Redactor, FindsEveryCommonEncoding) {
 
 TEST(Redactor, LeavesOtherTextAlone) {
   const auto redactor = Make({{"a", "hunter2hunter2"}});
-  for (const std::string text : {"", "hunter2hunter", "nothing here", "HUNTER2HUNTER2", std::string("\0\xFF binary", 9).c_str()}) {
+  for (const std::string& text : std::vector<std::string>{"", "hunter2hunter", "nothing here", "HUNTER2HUNTER2", std::string("\0\xFF binary", 9)}) {
     size_t masked = 0;
     EXPECT_EQ(redactor->Redact(text, &masked), text);
     EXPECT_EQ(masked, 0U);

@@ -75,7 +75,7 @@ TEST(ResponseParser, RefusesWhatTwoReadersCouldSeeDifferently) {
       head + " Content-Length: 2\r\n\r\n{}",
       head + "X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
       head + "X: a\rb\r\nContent-Length: 2\r\n\r\n{}",
-      head + std::string("X: a\0b\r\nContent-Length: 2\r\n\r\n{}", 33),
+      head + std::string("X: a\0b\r\n", 8) + "Content-Length: 2\r\n\r\n{}",
       head + "NoColon\r\n\r\n",
       head + "X: " + std::string(2000, 'x') + "\r\n\r\n",
       head + "Transfer-Encoding: chunked\r\n\r\n g\r\n",
