@@ -30,7 +30,8 @@ Status AddExtension(X509* certificate, X509* issuer, int nid, const std::string&
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
   X509V3_set_ctx_nodb(&context);
   const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
-  if (extension == nullptr || X509_add_ext(certificate, extension.get(), -1) != 1) return OpenSslError("certificate extension " + value);
+  if (extension == nullptr || X509_add_ext(certificate, extension.get(), -1) != 1)
+    return OpenSslError("certificate extension " + value);
   return OkStatus();
 }
 
@@ -55,10 +56,12 @@ Status AddUri(X509* certificate, const std::string& uri) {
 Result<CertPtr> NewCertificate(EVP_PKEY* key, const Validity& validity) {
   CertPtr certificate(X509_new());
   std::array<unsigned char, 16> serial_bytes = {};
-  if (certificate == nullptr || RAND_bytes(serial_bytes.data(), static_cast<int>(serial_bytes.size())) != 1) return OpenSslError("certificate");
+  if (certificate == nullptr || RAND_bytes(serial_bytes.data(), static_cast<int>(serial_bytes.size())) != 1)
+    return OpenSslError("certificate");
   serial_bytes[0] = static_cast<unsigned char>((serial_bytes[0] & 0x7FU) | 0x40U);  // positive and never short
   const BigNumPtr serial(BN_bin2bn(serial_bytes.data(), static_cast<int>(serial_bytes.size()), nullptr));
-  const bool good = serial != nullptr && BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(certificate.get())) != nullptr &&
+  const bool good = serial != nullptr &&
+                    BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(certificate.get())) != nullptr &&
                     X509_set_version(certificate.get(), kX509v3) == 1 &&
                     ASN1_TIME_set(X509_getm_notBefore(certificate.get()), validity.not_before) != nullptr &&
                     ASN1_TIME_set(X509_getm_notAfter(certificate.get()), validity.not_after) != nullptr &&
@@ -102,7 +105,8 @@ Authority::~Authority() = default;
 
 Result<Authority> Authority::Create(std::string_view trust_domain, std::chrono::seconds lifetime, const Clock& clock) {
   if (!IsTrustDomain(trust_domain)) {
-    return Error(Code::kInvalidInput, "a SPIFFE trust domain has 1 to 255 lower-case letters, digits, '.', '-' and '_'");
+    return Error(Code::kInvalidInput,
+                 "a SPIFFE trust domain has 1 to 255 lower-case letters, digits, '.', '-' and '_'");
   }
   auto state = std::make_unique<State>();
   state->trust_domain = std::string(trust_domain);
@@ -140,7 +144,8 @@ Result<Identity> Authority::Issue(std::string_view uri, Role role) const {
   if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(ca)) != 1) return OpenSslError("issuer name");
   BULKHEAD_TRY(AddExtension(certificate.get(), ca, NID_basic_constraints, "critical,CA:FALSE"));
   BULKHEAD_TRY(AddExtension(certificate.get(), ca, NID_key_usage, "critical,digitalSignature"));
-  BULKHEAD_TRY(AddExtension(certificate.get(), ca, NID_ext_key_usage, role == Role::kServer ? "serverAuth" : "clientAuth"));
+  BULKHEAD_TRY(
+      AddExtension(certificate.get(), ca, NID_ext_key_usage, role == Role::kServer ? "serverAuth" : "clientAuth"));
   BULKHEAD_TRY(AddExtension(certificate.get(), ca, NID_authority_key_identifier, "keyid:always"));
   BULKHEAD_TRY(AddUri(certificate.get(), std::string(uri)));
   if (X509_sign(certificate.get(), state_->key.get(), EVP_sha256()) == 0) return OpenSslError("signing a certificate");
@@ -154,6 +159,8 @@ Result<Identity> Authority::Issue(std::string_view uri, Role role) const {
   return identity;
 }
 
-const std::string& Authority::trust_domain() const { return state_->trust_domain; }
+const std::string& Authority::trust_domain() const {
+  return state_->trust_domain;
+}
 
 }  // namespace bulkhead::certs

@@ -50,7 +50,8 @@ class Authority {
 
 // "spiffe://<domain>/ns/<namespace>/wf/<workflow>/plugin/<name>" and ".../agent". Each segment must be
 // of [A-Za-z0-9._-] (SPIFFE-ID, section 2.2) and is refused otherwise.
-Result<std::string> PluginUri(std::string_view domain, std::string_view name_space, std::string_view workflow, std::string_view plugin);
+Result<std::string> PluginUri(std::string_view domain, std::string_view name_space, std::string_view workflow,
+                              std::string_view plugin);
 Result<std::string> AgentUri(std::string_view domain, std::string_view name_space, std::string_view workflow);
 
 }  // namespace bulkhead::certs

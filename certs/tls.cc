@@ -24,12 +24,14 @@ constexpr char kCipherSuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:
 // SPIFFE X509-SVID, section 4.1: exactly one URI SAN. Other kinds of names beside it are refused too.
 bool HasExactlyThisUri(X509* certificate, const std::string& expected) {
   int critical = 0;
-  const NamesPtr names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, nullptr)));
+  const NamesPtr names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, nullptr)));
   if (names == nullptr || sk_GENERAL_NAME_num(names.get()) != 1) return false;
   const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names.get(), 0);
   if (name->type != GEN_URI) return false;
   const ASN1_IA5STRING* const uri = name->d.uniformResourceIdentifier;
-  return expected == std::string_view(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)), static_cast<size_t>(ASN1_STRING_length(uri)));
+  return expected == std::string_view(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
+                                      static_cast<size_t>(ASN1_STRING_length(uri)));
 }
 
 // OpenSSL takes a certificate without an extended key usage for every purpose; ours always have one.
@@ -41,7 +43,8 @@ bool IsForPurpose(X509* certificate, bool peer_is_client) {
 int VerifyPeer(int chain_ok, X509_STORE_CTX* store) {
   if (chain_ok != 1) return 0;
   if (X509_STORE_CTX_get_error_depth(store) != 0) return 1;
-  const auto* const ssl = static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  const auto* const ssl =
+      static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   const auto* const state = static_cast<const TlsContext::State*>(SSL_get_app_data(ssl));
   X509* const leaf = X509_STORE_CTX_get_current_cert(store);
   if (HasExactlyThisUri(leaf, state->expected_peer_uri) && IsForPurpose(leaf, state->server)) return 1;
@@ -61,9 +64,11 @@ KeyPtr KeyFromDer(std::string_view der) {
   return KeyPtr(d2i_AutoPrivateKey(nullptr, &bytes, static_cast<long>(der.size())));
 }
 
-Result<std::shared_ptr<TlsContext::State>> NewState(const Identity& self, std::string_view expected_peer_uri, bool server) {
+Result<std::shared_ptr<TlsContext::State>> NewState(const Identity& self, std::string_view expected_peer_uri,
+                                                    bool server) {
   InitTlsLibrary();
-  if (expected_peer_uri.empty()) return Error(Code::kInvalidInput, "no peer is expected: a TLS context without one is not made");
+  if (expected_peer_uri.empty())
+    return Error(Code::kInvalidInput, "no peer is expected: a TLS context without one is not made");
   auto state = std::make_shared<TlsContext::State>();
   state->server = server;
   state->expected_peer_uri = std::string(expected_peer_uri);
@@ -74,15 +79,19 @@ Result<std::shared_ptr<TlsContext::State>> NewState(const Identity& self, std::s
   SSL_CTX* const context = state->context.get();
   if (context == nullptr || leaf == nullptr || authority == nullptr || key == nullptr) return OpenSslError("identity");
 
-  const bool good = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
-                    SSL_CTX_set_ciphersuites(context, kCipherSuites) == 1 && SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1 &&
-                    SSL_CTX_use_certificate(context, leaf.get()) == 1 && SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
-                    SSL_CTX_check_private_key(context) == 1 &&
-                    X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) == 1 && SSL_CTX_set_num_tickets(context, 0) == 1;
+  const bool good = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
+                    SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
+                    SSL_CTX_set_ciphersuites(context, kCipherSuites) == 1 &&
+                    SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1 &&
+                    SSL_CTX_use_certificate(context, leaf.get()) == 1 &&
+                    SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1 &&
+                    X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) == 1 &&
+                    SSL_CTX_set_num_tickets(context, 0) == 1;
   if (!good) return OpenSslError("TLS context");
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, VerifyPeer);
   SSL_CTX_set_verify_depth(context, 1);
   return state;
@@ -93,11 +102,16 @@ Result<std::shared_ptr<TlsContext::State>> NewState(const Identity& self, std::s
 // A socket timeout may overshoot a deadline by this much before it is worth a system call.
 constexpr auto kSlack = std::chrono::milliseconds(100);
 
-Error TimedOut() { return Error(Code::kDeadlineExceeded, "timed out"); }
+Error TimedOut() {
+  return Error(Code::kDeadlineExceeded, "timed out");
+}
 
 }  // namespace
 
-void InitTlsLibrary() { OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS, nullptr); }
+void InitTlsLibrary() {
+  OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
+                   nullptr);
+}
 
 TlsContext::~TlsContext() = default;
 
@@ -155,16 +169,18 @@ struct TlsStream::State {
       case SSL_ERROR_SYSCALL:
         ERR_clear_error();
         if (saved_errno == EINTR) return OkStatus();
-        return Error(Code::kUnavailable, saved_errno == 0 ? "connection closed" : ErrnoError("connection", saved_errno).message());
+        return Error(Code::kUnavailable,
+                     saved_errno == 0 ? "connection closed" : ErrnoError("connection", saved_errno).message());
       default: break;
     }
     const long verified = SSL_get_verify_result(ssl.get());
     const unsigned long code = ERR_peek_error();
     if (verified != X509_V_OK) {
       ERR_clear_error();
-      return Error(Code::kPermissionDenied, verified == X509_V_ERR_APPLICATION_VERIFICATION
-                                                ? "TLS: the peer is not " + context->expected_peer_uri
-                                                : "TLS: the peer's certificate: " + std::string(X509_verify_cert_error_string(verified)));
+      return Error(Code::kPermissionDenied,
+                   verified == X509_V_ERR_APPLICATION_VERIFICATION
+                       ? "TLS: the peer is not " + context->expected_peer_uri
+                       : "TLS: the peer's certificate: " + std::string(X509_verify_cert_error_string(verified)));
     }
     // An alert about our certificate, or an end without close_notify.
     if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
@@ -202,7 +218,8 @@ Status TlsStream::Write(std::string_view bytes, Deadline deadline) {
     BULKHEAD_TRY(state_->Arm(SO_SNDTIMEO, state_->send_timeout, deadline, false));
     ERR_clear_error();
     errno = 0;
-    const int returned = SSL_write(state_->ssl.get(), bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), 1U << 30U)));
+    const int returned =
+        SSL_write(state_->ssl.get(), bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), 1U << 30U)));
     if (returned > 0) {
       bytes.remove_prefix(static_cast<size_t>(returned));
       continue;
@@ -231,6 +248,8 @@ bool TlsStream::HasPending() {
   return ::poll(&waiting, 1, 0) != 0;
 }
 
-int TlsStream::fd() const { return state_->fd.get(); }
+int TlsStream::fd() const {
+  return state_->fd.get();
+}
 
 }  // namespace bulkhead::certs

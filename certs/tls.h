@@ -25,6 +25,8 @@ class TlsContext {
   static Result<TlsContext> ForServer(const Identity& self, std::string_view expected_peer_uri);
   TlsContext(const TlsContext&) = default;
   TlsContext& operator=(const TlsContext&) = default;
+  TlsContext(TlsContext&&) = default;
+  TlsContext& operator=(TlsContext&&) = default;
   ~TlsContext();
 
   struct State;
@@ -42,7 +44,8 @@ class TlsStream {
   // Takes the descriptor of a connected stream socket and performs the handshake and the identity
   // check; nothing of the application was sent when this fails. kDeadlineExceeded, kUnavailable (the
   // peer closed or reset), kPermissionDenied (the peer's certificate is not the expected one).
-  static Result<TlsStream> Connect(const TlsContext& context, UniqueFd fd, std::chrono::steady_clock::time_point deadline);
+  static Result<TlsStream> Connect(const TlsContext& context, UniqueFd fd,
+                                   std::chrono::steady_clock::time_point deadline);
   TlsStream(TlsStream&&) noexcept;
   TlsStream& operator=(TlsStream&&) noexcept;
   ~TlsStream();

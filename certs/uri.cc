@@ -14,9 +14,11 @@ bool IsSegmentChar(char c) {
 }
 
 Status CheckSegment(std::string_view segment) {
-  const bool good = !segment.empty() && segment != "." && segment != ".." && std::all_of(segment.begin(), segment.end(), IsSegmentChar);
+  const bool good = !segment.empty() && segment != "." && segment != ".." &&
+                    std::all_of(segment.begin(), segment.end(), IsSegmentChar);
   if (good) return OkStatus();
-  return Error(Code::kInvalidInput, "\"" + EscapeForTerminal(segment) + "\" can't stand in a SPIFFE ID: use letters, digits, '.', '_' and '-'");
+  return Error(Code::kInvalidInput, "\"" + EscapeForTerminal(segment) +
+                                        "\" can't stand in a SPIFFE ID: use letters, digits, '.', '_' and '-'");
 }
 
 Result<std::string> Join(std::string_view domain, std::initializer_list<std::string_view> segments) {
@@ -31,7 +33,8 @@ Result<std::string> Join(std::string_view domain, std::initializer_list<std::str
 
 }  // namespace
 
-Result<std::string> PluginUri(std::string_view domain, std::string_view name_space, std::string_view workflow, std::string_view plugin) {
+Result<std::string> PluginUri(std::string_view domain, std::string_view name_space, std::string_view workflow,
+                              std::string_view plugin) {
   return Join(domain, {"ns", name_space, "wf", workflow, "plugin", plugin});
 }
 

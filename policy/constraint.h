@@ -29,10 +29,10 @@ struct Constraint {
   Constraint& operator=(Constraint&&) noexcept;
 
   std::optional<std::string> constant;
-  std::vector<std::string> choices;          // enum; empty: none given
-  std::unique_ptr<re2::RE2> pattern;         // a full match
+  std::vector<std::string> choices;   // enum; empty: none given
+  std::unique_ptr<re2::RE2> pattern;  // a full match
   std::string prefix;
-  std::string type;                          // "string", "integer", "number", "boolean"
+  std::string type;  // "string", "integer", "number", "boolean"
   std::optional<double> min, max;
   std::optional<size_t> max_bytes;
   std::optional<Charset> charset;

@@ -22,7 +22,9 @@ Verdict RefuseReply(const Policy& policy, std::string_view limit, size_t most) {
   return verdict;
 }
 
-RuleRef Ref(const Policy& policy, const Rule& rule) { return {policy.name, rule.id, rule.place}; }
+RuleRef Ref(const Policy& policy, const Rule& rule) {
+  return {policy.name, rule.id, rule.place};
+}
 
 std::string SuggestedRule(const Mutation& mutation) {
   const std::string op = mutation.op == Op::kRemove ? ", op: [remove]" : "";
@@ -33,7 +35,8 @@ std::string SuggestedRule(const Mutation& mutation) {
 Verdict Judge(const Policy& policy, const Mutation& mutation) {
   for (const Rule& rule : policy.deny) {
     const bool hit = rule.path.Matches(mutation.path) && rule.Covers(mutation.op) &&
-                     (!rule.value.has_value() || mutation.new_value == nullptr || !rule.value->Violation(*mutation.new_value).has_value());
+                     (!rule.value.has_value() || mutation.new_value == nullptr ||
+                      !rule.value->Violation(*mutation.new_value).has_value());
     if (hit) return Refuse(mutation, Ref(policy, rule), rule.message.empty() ? "is denied by this rule" : rule.message);
   }
   const Rule* nearest = nullptr;
@@ -42,13 +45,19 @@ Verdict Judge(const Policy& policy, const Mutation& mutation) {
     if (!rule.path.Matches(mutation.path)) continue;
     std::optional<std::string> violation;
     if (!rule.Covers(mutation.op)) {
-      violation = "may not be " + std::string(mutation.op == Op::kAdd ? "added" : mutation.op == Op::kChange ? "changed" : "removed") + " by this rule";
+      violation = "may not be " +
+                  std::string(mutation.op == Op::kAdd      ? "added"
+                              : mutation.op == Op::kChange ? "changed"
+                                                           : "removed") +
+                  " by this rule";
     } else if (rule.value.has_value() && mutation.new_value != nullptr) {
       violation = rule.value->Violation(*mutation.new_value);
     }
     if (!violation.has_value()) {
-      if (auto refusal = HarmfulValue(mutation, rule, policy.limits.string_bytes)) return Refuse(mutation, {"", std::string(refusal->guard), ""}, refusal->reason);
-      if (auto refusal = BadTransition(mutation, rule)) return Refuse(mutation, {"", std::string(refusal->guard), ""}, refusal->reason);
+      if (auto refusal = HarmfulValue(mutation, rule, policy.limits.string_bytes))
+        return Refuse(mutation, {"", std::string(refusal->guard), ""}, refusal->reason);
+      if (auto refusal = BadTransition(mutation, rule))
+        return Refuse(mutation, {"", std::string(refusal->guard), ""}, refusal->reason);
       return {mutation.op, mutation.path, true, Ref(policy, rule), ""};
     }
     nearest = &rule;
@@ -56,18 +65,21 @@ Verdict Judge(const Policy& policy, const Mutation& mutation) {
   }
   if (nearest != nullptr) return Refuse(mutation, Ref(policy, *nearest), reason);
   return Refuse(mutation, {policy.name, std::string(kDefaultDeny), policy.place},
-                "no rule of policy " + policy.name + " allows it; to allow it, write under spec.allow: " + SuggestedRule(mutation));
+                "no rule of policy " + policy.name +
+                    " allows it; to allow it, write under spec.allow: " + SuggestedRule(mutation));
 }
 
 void CheckLimits(const Policy& policy, const ReplyFacts& facts, std::vector<Verdict>& verdicts) {
-  if (facts.bytes > policy.limits.reply_bytes) verdicts.push_back(RefuseReply(policy, "replyBytes", policy.limits.reply_bytes));
+  if (facts.bytes > policy.limits.reply_bytes)
+    verdicts.push_back(RefuseReply(policy, "replyBytes", policy.limits.reply_bytes));
   if (facts.depth > policy.limits.depth) verdicts.push_back(RefuseReply(policy, "depth", policy.limits.depth));
   if (facts.items > policy.limits.items) verdicts.push_back(RefuseReply(policy, "items", policy.limits.items));
 }
 
 void CheckRequired(const Policy& policy, const std::vector<Mutation>& leaves, std::vector<Verdict>& verdicts) {
   for (const Rule& rule : policy.require) {
-    const bool present = std::any_of(leaves.begin(), leaves.end(), [&](const Mutation& leaf) { return rule.path.Matches(leaf.path); });
+    const bool present =
+        std::any_of(leaves.begin(), leaves.end(), [&](const Mutation& leaf) { return rule.path.Matches(leaf.path); });
     if (present) continue;
     Verdict verdict;
     verdict.path = rule.path.text();
@@ -79,7 +91,8 @@ void CheckRequired(const Policy& policy, const std::vector<Mutation>& leaves, st
 
 // Every leaf of the state after the reply; empty when no policy asks.
 std::vector<Mutation> EffectiveLeaves(const std::vector<const Policy*>& policies, const Value* effective) {
-  const bool asked = std::any_of(policies.begin(), policies.end(), [](const Policy* policy) { return !policy->require.empty(); });
+  const bool asked =
+      std::any_of(policies.begin(), policies.end(), [](const Policy* policy) { return !policy->require.empty(); });
   if (!asked || effective == nullptr) return {};
   const Value nothing = Value::Object();
   auto leaves = Diff(nothing, *effective);
@@ -89,9 +102,12 @@ std::vector<Mutation> EffectiveLeaves(const std::vector<const Policy*>& policies
 }
 
 std::string NoPolicyReason(const Subject& subject, bool any) {
-  const std::string match = "match: {plugin: {name: " + std::string(subject.plugin) + "}, rpc: [" + std::string(subject.rpc) + "], namespaces: [\"" +
-                            std::string(subject.name_space) + "\"], templates: [\"" + EscapeForTerminal(subject.template_name) + "\"]}";
-  if (!any) return "no policy was given, so nothing may be changed: write a MutationPolicy with spec." + match + " and give it with --policy";
+  const std::string match = "match: {plugin: {name: " + std::string(subject.plugin) + "}, rpc: [" +
+                            std::string(subject.rpc) + "], namespaces: [\"" + std::string(subject.name_space) +
+                            "\"], templates: [\"" + EscapeForTerminal(subject.template_name) + "\"]}";
+  if (!any)
+    return "no policy was given, so nothing may be changed: write a MutationPolicy with spec." + match +
+           " and give it with --policy";
   return "no policy matches this call, so nothing may be changed: write a MutationPolicy with spec." + match;
 }
 
@@ -129,7 +145,8 @@ bool Policy::Matches(const Subject& subject) const {
          any(namespaces, subject.name_space) && any(templates, subject.template_name);
 }
 
-Decision PolicySet::Decide(const Subject& subject, const std::vector<Mutation>& mutations, const ReplyFacts& facts) const {
+Decision PolicySet::Decide(const Subject& subject, const std::vector<Mutation>& mutations,
+                           const ReplyFacts& facts) const {
   Decision decision;
   std::vector<const Policy*> matching;
   for (const Policy& policy : state_->policies) {
@@ -142,7 +159,8 @@ Decision PolicySet::Decide(const Subject& subject, const std::vector<Mutation>& 
       continue;
     }
     if (matching.empty()) {
-      decision.verdicts.push_back(Refuse(mutation, {"", std::string(kDefaultDeny), ""}, NoPolicyReason(subject, !state_->policies.empty())));
+      decision.verdicts.push_back(
+          Refuse(mutation, {"", std::string(kDefaultDeny), ""}, NoPolicyReason(subject, !state_->policies.empty())));
       continue;
     }
     // All policies that match must allow it.
@@ -161,7 +179,8 @@ Decision PolicySet::Decide(const Subject& subject, const std::vector<Mutation>& 
     verdict.reason = NoPolicyReason(subject, !state_->policies.empty());
     decision.verdicts.push_back(std::move(verdict));
   }
-  for (const Verdict& verdict : decision.verdicts) ++(verdict.allowed ? decision.allowed_count : decision.refused_count);
+  for (const Verdict& verdict : decision.verdicts)
+    ++(verdict.allowed ? decision.allowed_count : decision.refused_count);
   decision.allowed = decision.refused_count == 0;
   return decision;
 }

@@ -20,7 +20,8 @@ bool SameLeaf(const Value& a, const Value& b) {
 // Walks both states beside Argo's types; either side may be missing.
 class Differ {
  public:
-  Status Struct(const Value* before, const Value* after, const StructSpec& spec, const std::string& path, std::string_view guard) {
+  Status Struct(const Value* before, const Value* after, const StructSpec& spec, const std::string& path,
+                std::string_view guard) {
     BULKHEAD_TRY(KnownFields(after, spec, path));
     for (const FieldSpec& field : spec.fields) {
       const Value* const old_value = before == nullptr ? nullptr : before->Find(field.name);
@@ -35,7 +36,8 @@ class Differ {
   std::vector<Mutation> Take() { return std::move(mutations_); }
 
  private:
-  Status Field(const Value* before, const Value* after, const FieldSpec& field, const std::string& path, std::string_view guard) {
+  Status Field(const Value* before, const Value* after, const FieldSpec& field, const std::string& path,
+               std::string_view guard) {
     switch (field.type) {
       case FieldType::kStruct: {
         const size_t count = mutations_.size();
@@ -56,13 +58,15 @@ class Differ {
     mutations_.push_back({op, path, before, after, guard});
   }
 
-  Status KeyedList(const Value* before, const Value* after, const StructSpec& spec, const std::string& path, std::string_view guard) {
+  Status KeyedList(const Value* before, const Value* after, const StructSpec& spec, const std::string& path,
+                   std::string_view guard) {
     std::vector<std::pair<std::string, const Value*>> old_items;
     std::vector<std::pair<std::string, const Value*>> new_items;
     BULKHEAD_TRY(Keys(before, path, old_items));
     BULKHEAD_TRY(Keys(after, path, new_items));
     const auto find = [](const auto& items, const std::string& name) -> const Value* {
-      const auto found = std::lower_bound(items.begin(), items.end(), name, [](const auto& item, const std::string& key) { return item.first < key; });
+      const auto found = std::lower_bound(items.begin(), items.end(), name,
+                                          [](const auto& item, const std::string& key) { return item.first < key; });
       return found != items.end() && found->first == name ? found->second : nullptr;
     };
     for (const auto& [name, item] : new_items) {
@@ -76,7 +80,8 @@ class Differ {
   }
 
   // The items by name, sorted. Argo reads lists with two entries of a name differently in different places.
-  static Status Keys(const Value* list, const std::string& path, std::vector<std::pair<std::string, const Value*>>& items) {
+  static Status Keys(const Value* list, const std::string& path,
+                     std::vector<std::pair<std::string, const Value*>>& items) {
     if (list == nullptr) return OkStatus();
     for (const Value& item : list->items) {
       const Value* const name = item.Find("name");
@@ -86,15 +91,18 @@ class Differ {
       items.emplace_back(name->text, &item);
     }
     std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    const auto twice = std::adjacent_find(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.first == b.first; });
+    const auto twice =
+        std::adjacent_find(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.first == b.first; });
     if (twice == items.end()) return OkStatus();
-    return Error(Code::kInvalidInput, path + ": two entries are named \"" + EscapeForTerminal(twice->first.substr(0, 64)) + "\" [argo.list-keys]");
+    return Error(Code::kInvalidInput, path + ": two entries are named \"" +
+                                          EscapeForTerminal(twice->first.substr(0, 64)) + "\" [argo.list-keys]");
   }
 
   // A field that is not walked would pass unseen.
   static Status KnownFields(const Value* value, const StructSpec& spec, const std::string& path) {
     if (value == nullptr) return OkStatus();
-    if (!value->is_object()) return Error(Code::kInvalidInput, (path.empty() ? "the reply" : path) + " is not a mapping");
+    if (!value->is_object())
+      return Error(Code::kInvalidInput, (path.empty() ? "the reply" : path) + " is not a mapping");
     for (const Member& member : value->members) {
       if (spec.Find(member.key) == nullptr) {
         return Error(Code::kInvalidInput, (path.empty() ? "the reply" : path) + " has a field that Argo does not know");

@@ -18,14 +18,15 @@ namespace {
 constexpr std::string_view kApiVersion = "mutation.policy/v1";
 constexpr size_t kMostPolicyBytes = 4U << 20U;
 constexpr int64_t kMostLimit = int64_t{1} << 30;
-constexpr std::array<std::string_view, 6> kRpcs = {"template.execute",   "workflow.preOperate", "workflow.postOperate",
-                                                   "node.preExecute", "node.postExecute",    "parameters.add"};
+constexpr std::array<std::string_view, 6> kRpcs = {"template.execute", "workflow.preOperate", "workflow.postOperate",
+                                                   "node.preExecute",  "node.postExecute",    "parameters.add"};
 
 enum class RuleKind { kAllow, kDeny, kRequire };
 
 bool IsId(std::string_view id) {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
   });
 }
 
@@ -52,20 +53,23 @@ class Reader {
   void Expect(Fields& fields, std::string_view key, std::string_view expected) {
     const std::string found = fields.RequiredString(key);
     if (!found.empty() && found != expected) {
-      diagnostics_.Add(fields.Any(key)->at, std::string(key) + " must be " + std::string(expected) + ", not " + EscapeForTerminal(found));
+      diagnostics_.Add(fields.Any(key)->at,
+                       std::string(key) + " must be " + std::string(expected) + ", not " + EscapeForTerminal(found));
     }
   }
 
   const Value* Needed(Fields& fields, std::string_view key) {
     const Value* const value = fields.OfKind(key, Value::Kind::kObject);
-    if (value == nullptr && fields.Any(key) == nullptr) diagnostics_.Add(fields.at(), "the policy needs \"" + std::string(key) + "\"");
+    if (value == nullptr && fields.Any(key) == nullptr)
+      diagnostics_.Add(fields.at(), "the policy needs \"" + std::string(key) + "\"");
     return value;
   }
 
   void ReadMetadata(const Value& value, Policy& policy) {
     Fields fields(value, "metadata", diagnostics_);
     policy.name = fields.RequiredString("name");
-    if (!policy.name.empty() && !IsId(policy.name)) diagnostics_.Add(fields.Any("name")->at, "metadata.name may have letters, digits, '-', '_' and '.', at most 64");
+    if (!policy.name.empty() && !IsId(policy.name))
+      diagnostics_.Add(fields.Any("name")->at, "metadata.name may have letters, digits, '-', '_' and '.', at most 64");
     fields.String("owner");
     fields.String("reviewBy");
     fields.Done();
@@ -83,11 +87,13 @@ class Reader {
     policy.limits_place = policy.place;
     if (const Value* limits = fields.OfKind("limits", Value::Kind::kObject)) ReadLimits(*limits, policy);
     for (const std::string& set : fields.Strings("protect")) {
-      if (set != "all") diagnostics_.Add(fields.Any("protect")->at, "spec.protect must be [all]: single sets are not supported yet");
+      if (set != "all")
+        diagnostics_.Add(fields.Any("protect")->at, "spec.protect must be [all]: single sets are not supported yet");
     }
     for (const std::string_view later : {"unprotect", "checks"}) {
       const Value* const list = fields.OfKind(later, Value::Kind::kArray);
-      if (list != nullptr && !list->items.empty()) diagnostics_.Add(list->at, "spec." + std::string(later) + " is not supported yet; remove it");
+      if (list != nullptr && !list->items.empty())
+        diagnostics_.Add(list->at, "spec." + std::string(later) + " is not supported yet; remove it");
     }
     fields.Refuse("expires", "it belongs to modes warn and audit, which are not supported yet; remove it");
     policy.allow = ReadRules(fields, "allow", RuleKind::kAllow);
@@ -99,7 +105,8 @@ class Reader {
   void Only(Fields& fields, std::string_view key, std::vector<std::string_view> known, std::string_view others) {
     const auto text = fields.String(key);
     if (!text.has_value() || std::find(known.begin(), known.end(), *text) != known.end()) return;
-    diagnostics_.Add(fields.Any(key)->at, "spec." + std::string(key) + " must be " + std::string(known.front()) + "; " + std::string(others) + DidYouMean(*text, known));
+    diagnostics_.Add(fields.Any(key)->at, "spec." + std::string(key) + " must be " + std::string(known.front()) + "; " +
+                                              std::string(others) + DidYouMean(*text, known));
   }
 
   void ReadMatch(const Value& value, Policy& policy) {
@@ -115,7 +122,8 @@ class Reader {
     policy.rpcs = Named(fields, "rpc", "[template.execute]");
     for (const std::string& rpc : policy.rpcs) {
       if (std::find(kRpcs.begin(), kRpcs.end(), rpc) == kRpcs.end()) {
-        diagnostics_.Add(fields.Any("rpc")->at, "match.rpc: Argo has no method \"" + EscapeForTerminal(rpc) + "\"" + DidYouMean(rpc, kRpcs));
+        diagnostics_.Add(fields.Any("rpc")->at,
+                         "match.rpc: Argo has no method \"" + EscapeForTerminal(rpc) + "\"" + DidYouMean(rpc, kRpcs));
       } else if (rpc != "template.execute") {
         diagnostics_.Add(fields.Any("rpc")->at, "match.rpc: " + rpc + " is not supported yet; remove it");
       }
@@ -131,7 +139,8 @@ class Reader {
     std::vector<std::string> names = fields.Strings(key);
     const Value* const member = fields.Any(key);
     if (member == nullptr || (member->is_array() && member->items.empty())) {
-      diagnostics_.Add(member == nullptr ? fields.at() : member->at, "match needs \"" + std::string(key) + "\": " + std::string(example));
+      diagnostics_.Add(member == nullptr ? fields.at() : member->at,
+                       "match needs \"" + std::string(key) + "\": " + std::string(example));
     }
     return names;
   }
@@ -155,7 +164,8 @@ class Reader {
     if (list == nullptr) return rules;
     for (const Value& item : list->items) {
       Rule rule = ReadRule(item, key, kind);
-      if (!rule.id.empty() && !ids_.insert(rule.id).second) diagnostics_.Add(item.at, "the id \"" + rule.id + "\" is taken by another rule of this policy");
+      if (!rule.id.empty() && !ids_.insert(rule.id).second)
+        diagnostics_.Add(item.at, "the id \"" + rule.id + "\" is taken by another rule of this policy");
       rules.push_back(std::move(rule));
     }
     return rules;
@@ -167,7 +177,8 @@ class Reader {
     rule.remove = kind == RuleKind::kDeny;
     Fields fields(value, "a rule of spec." + std::string(list), diagnostics_);
     rule.id = fields.RequiredString("id");
-    if (!rule.id.empty() && !IsId(rule.id)) diagnostics_.Add(fields.Any("id")->at, "id may have letters, digits, '-', '_' and '.', at most 64");
+    if (!rule.id.empty() && !IsId(rule.id))
+      diagnostics_.Add(fields.Any("id")->at, "id may have letters, digits, '-', '_' and '.', at most 64");
     const std::string path = fields.RequiredString("path");
     bool has_path = false;
     if (!path.empty()) {
@@ -180,7 +191,8 @@ class Reader {
       }
     }
     if (has_path && kind == RuleKind::kAllow && !rule.path.guard().empty()) {
-      diagnostics_.Add(fields.Any("path")->at, "path: " + rule.path.text() + " is in the protected set " + std::string(rule.path.guard()) +
+      diagnostics_.Add(fields.Any("path")->at, "path: " + rule.path.text() + " is in the protected set " +
+                                                   std::string(rule.path.guard()) +
                                                    ", which no rule can allow (unprotect is not supported yet)");
     }
     const Value* const constraint = kind == RuleKind::kRequire ? nullptr : fields.OfKind("value", Value::Kind::kObject);
@@ -208,7 +220,8 @@ class Reader {
       rule.add |= op == kOps[0];
       rule.change |= op == kOps[1];
       rule.remove |= op == kOps[2];
-      if (std::find(kOps.begin(), kOps.end(), op) == kOps.end()) diagnostics_.Add(fields.Any("op")->at, "op must be of add, change and remove" + DidYouMean(op, kOps));
+      if (std::find(kOps.begin(), kOps.end(), op) == kOps.end())
+        diagnostics_.Add(fields.Any("op")->at, "op must be of add, change and remove" + DidYouMean(op, kOps));
     }
   }
 
@@ -284,9 +297,13 @@ std::vector<std::string> PolicySet::Names() const {
   return names;
 }
 
-bool PolicySet::empty() const { return state_->policies.empty(); }
+bool PolicySet::empty() const {
+  return state_->policies.empty();
+}
 
-std::string PolicySet::Digest() const { return Sha256Hex(state_->texts); }
+std::string PolicySet::Digest() const {
+  return Sha256Hex(state_->texts);
+}
 
 Result<PolicySet> LoadPolicies(const std::vector<std::string>& paths) {
   BULKHEAD_ASSIGN(const std::vector<std::string> files, PolicyFiles(paths));

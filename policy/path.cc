@@ -13,7 +13,9 @@ bool IsPlainKeyChar(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
 }
 
-bool IsPlainKey(std::string_view key) { return !key.empty() && std::all_of(key.begin(), key.end(), IsPlainKeyChar); }
+bool IsPlainKey(std::string_view key) {
+  return !key.empty() && std::all_of(key.begin(), key.end(), IsPlainKeyChar);
+}
 
 // The end of the bracketed step that starts at `begin`, behind its ']'; npos when it has none.
 size_t EndOfStep(std::string_view text, size_t begin) {
@@ -30,7 +32,9 @@ size_t EndOfStep(std::string_view text, size_t begin) {
   return std::string_view::npos;
 }
 
-Error Bad(std::string message) { return Error(Code::kInvalidInput, std::move(message)); }
+Error Bad(std::string message) {
+  return Error(Code::kInvalidInput, std::move(message));
+}
 
 }  // namespace
 
@@ -55,7 +59,8 @@ Result<PathPattern> PathPattern::Parse(std::string_view text) {
     if (field == nullptr) {
       std::vector<std::string_view> names;
       for (const FieldSpec& candidate : spec->fields) names.push_back(candidate.name);
-      return Bad("a reply has no field \"" + EscapeForTerminal(name) + "\" in " + (read.empty() ? "its root" : read) + DidYouMean(name, names));
+      return Bad("a reply has no field \"" + EscapeForTerminal(name) + "\" in " + (read.empty() ? "its root" : read) +
+                 DidYouMean(name, names));
     }
     read += (read.empty() ? "" : ".") + std::string(name);
     pattern.literals_.back() += (at == 0 ? "" : ".") + std::string(name);
@@ -65,18 +70,22 @@ Result<PathPattern> PathPattern::Parse(std::string_view text) {
     at = end;
     if (field->type == FieldType::kKeyedList) {
       if (at >= text.size() || text[at] != '[') {
-        return Bad("\"" + read + "\" is a list: name an entry, as in " + read + "[name]." + std::string(spec->fields.back().name) + ", or all with [*]");
+        return Bad("\"" + read + "\" is a list: name an entry, as in " + read + "[name]." +
+                   std::string(spec->fields.back().name) + ", or all with [*]");
       }
       const size_t close = EndOfStep(text, at);
       if (close == std::string_view::npos) return Bad("a '[' without its ']'");
       const std::string_view inside = text.substr(at + 1, close - at - 2);
       if (inside == "*") {
         pattern.literals_.emplace_back();
-      } else if (IsPlainKey(inside) && std::all_of(inside.begin(), inside.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-        return Bad("\"" + read + "\" is a list with keys: name the entry, not its place, or quote the name: [\"" + std::string(inside) + "\"]");
+      } else if (IsPlainKey(inside) &&
+                 std::all_of(inside.begin(), inside.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+        return Bad("\"" + read + "\" is a list with keys: name the entry, not its place, or quote the name: [\"" +
+                   std::string(inside) + "\"]");
       } else if (IsPlainKey(inside)) {
         pattern.literals_.back() += KeyStep(inside);
-      } else if (inside.size() > 2 && inside.front() == '"' && inside.back() == '"' && inside.find('\\') == std::string_view::npos) {
+      } else if (inside.size() > 2 && inside.front() == '"' && inside.back() == '"' &&
+                 inside.find('\\') == std::string_view::npos) {
         pattern.literals_.back() += KeyStep(inside.substr(1, inside.size() - 2));
       } else {
         return Bad("\"[" + EscapeForTerminal(inside) + "]\" is no entry: write [name], [\"any name\"] or [*]");
@@ -91,7 +100,9 @@ Result<PathPattern> PathPattern::Parse(std::string_view text) {
   if (pattern.leaf_->child != nullptr) {
     std::string names;
     for (const FieldSpec& candidate : spec->fields) names += (names.empty() ? "" : ", ") + std::string(candidate.name);
-    return Bad("\"" + read + "\" is not a leaf: a rule on it would allow fields that Argo may add later; name one of its fields: " + names);
+    return Bad(
+        "\"" + read +
+        "\" is not a leaf: a rule on it would allow fields that Argo may add later; name one of its fields: " + names);
   }
   return pattern;
 }

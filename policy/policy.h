@@ -22,10 +22,10 @@ std::string_view OpName(Op op);  // "add", "change", "remove"
 // One leaf change: what a reply would do to the state that was sent.
 struct Mutation {
   Op op = Op::kAdd;
-  std::string path;                 // "node.outputs.parameters[ts].value", "requeue"
-  const Value* old_value = nullptr; // borrowed from the sent state; null for kAdd
-  const Value* new_value = nullptr; // borrowed from the reply; null for kRemove
-  std::string_view guard = {};      // the protected set that the leaf belongs to; empty: a policy may allow it
+  std::string path;                  // "node.outputs.parameters[ts].value", "requeue"
+  const Value* old_value = nullptr;  // borrowed from the sent state; null for kAdd
+  const Value* new_value = nullptr;  // borrowed from the reply; null for kRemove
+  std::string_view guard = {};       // the protected set that the leaf belongs to; empty: a policy may allow it
 };
 
 // The leaf changes from `before` to `after` (both objects in the form of a reply: {"node": {...},
@@ -36,7 +36,7 @@ Result<std::vector<Mutation>> Diff(const Value& before, const Value& after);
 // Where a call stands; selects the policies that apply.
 struct Subject {
   std::string_view plugin;
-  std::string_view rpc;            // "template.execute"
+  std::string_view rpc;  // "template.execute"
   std::string_view name_space;
   std::string_view workflow;
   std::string_view template_name;
@@ -52,13 +52,13 @@ struct Verdict {
   Op op = Op::kAdd;
   std::string path;
   bool allowed = false;
-  RuleRef by;           // the allowing rule, or the rule, built-in or default that refused
-  std::string reason;   // refused: a sentence with what to write; never holds the value itself
+  RuleRef by;          // the allowing rule, or the rule, built-in or default that refused
+  std::string reason;  // refused: a sentence with what to write; never holds the value itself
 };
 
 struct Decision {
-  bool allowed = false;            // every mutation allowed; anything else refuses the whole reply
-  std::vector<Verdict> verdicts;   // one a mutation, in the order given; may be preceded by whole-reply refusals
+  bool allowed = false;           // every mutation allowed; anything else refuses the whole reply
+  std::vector<Verdict> verdicts;  // one a mutation, in the order given; may be preceded by whole-reply refusals
   size_t allowed_count = 0;
   size_t refused_count = 0;
 };

@@ -13,11 +13,11 @@ namespace bulkhead::policy {
 
 struct Rule {
   std::string id;
-  std::string place;               // "file:line"
+  std::string place;  // "file:line"
   PathPattern path;
   bool add = true, change = true, remove = false;
-  std::optional<Constraint> value; // nullopt: any
-  std::string message;             // deny and require
+  std::optional<Constraint> value;  // nullopt: any
+  std::string message;              // deny and require
 
   bool Covers(Op op) const { return op == Op::kAdd ? add : op == Op::kChange ? change : remove; }
 };
@@ -33,7 +33,7 @@ struct Policy {
   std::string name;
   std::string place;
   std::string limits_place;
-  std::string plugin;              // glob
+  std::string plugin;  // glob
   std::vector<std::string> rpcs;
   std::vector<std::string> namespaces;  // globs
   std::vector<std::string> templates;   // globs
@@ -45,7 +45,7 @@ struct Policy {
 
 struct PolicySet::State {
   std::vector<Policy> policies;
-  std::string texts;               // what the digest covers
+  std::string texts;  // what the digest covers
 };
 
 // '*' stands for any run of characters.

@@ -50,7 +50,8 @@ void EndWithEffective(const Judgement& judgement, TaskReport& report) {
 
 }  // namespace
 
-Agent::Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services, AgentOptions options)
+Agent::Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services,
+             AgentOptions options)
     : hosts_(std::move(hosts)), policies_(policies), services_(std::move(services)), options_(options) {}
 
 RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
@@ -110,7 +111,8 @@ Agent::Step Agent::RunTask(TaskState& state) {
   if (!answered) {
     std::string keys = Join(state.task.plugin_keys, ", ");
     EndWith("Failed", Layer::kRpc,
-            "no plugin executed the template (template.plugin: " + services_.redactor->Redact(EscapeForTerminal(keys)) + ")",
+            "no plugin executed the template (template.plugin: " + services_.redactor->Redact(EscapeForTerminal(keys)) +
+                ")",
             step.report);
     step.records.push_back(RefusalRecord(state.task, step.report));
   }
@@ -179,27 +181,28 @@ void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
     });
   }
   audit::Record last = std::move(step.records.back());
-  services_.audit->Append(std::move(last), [this, report = std::move(step.report), state = std::move(state)](const Status& status) mutable {
-    if (!status.ok()) {
-      FailAudit(status.error());
-    } else {
-      // From here the outcome is on record; only now may it leave the process.
-      sink_->Deliver(report);
-      if (report.final) {
-        scheduler_->Finish(report.task_id);
-      } else {
-        scheduler_->Requeue(std::move(state), *report.requeue);
-      }
-    }
-    if (uncommitted_.fetch_sub(1) == 1) uncommitted_.notify_all();
-  });
+  services_.audit->Append(
+      std::move(last), [this, report = std::move(step.report), state = std::move(state)](const Status& status) mutable {
+        if (!status.ok()) {
+          FailAudit(status.error());
+        } else {
+          // From here the outcome is on record; only now may it leave the process.
+          sink_->Deliver(report);
+          if (report.final) {
+            scheduler_->Finish(report.task_id);
+          } else {
+            scheduler_->Requeue(std::move(state), *report.requeue);
+          }
+        }
+        if (uncommitted_.fetch_sub(1) == 1) uncommitted_.notify_all();
+      });
 }
 
 void Agent::WaitCommitted() {
   for (size_t left = uncommitted_.load(); left != 0; left = uncommitted_.load()) uncommitted_.wait(left);
 }
 
-void Agent::FinishUnfinished(std::vector<std::shared_ptr<TaskState>> unfinished, const RunOutcome& outcome) {
+void Agent::FinishUnfinished(const std::vector<std::shared_ptr<TaskState>>& unfinished, const RunOutcome& outcome) {
   for (const auto& state : unfinished) {
     TaskReport report = NewReport(*state);
     std::string reason = "the run was interrupted before the task ended";

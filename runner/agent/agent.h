@@ -19,8 +19,8 @@
 namespace bulkhead::agent {
 
 struct AgentOptions {
-  size_t workers = 16;                             // tasks at once for each plugin
-  std::optional<std::chrono::nanoseconds> timeout; // of the whole run
+  size_t workers = 16;                              // tasks at once for each plugin
+  std::optional<std::chrono::nanoseconds> timeout;  // of the whole run
 };
 
 // How a run ended. Tasks that were not final when it ended were delivered with phase Error.
@@ -57,7 +57,7 @@ class Agent {
   bool AskPlugin(PluginHost& host, TaskState& state, Step& step);
   std::vector<PluginHost*> Route(const Task& task) const;
   void Commit(Step step, std::shared_ptr<TaskState> state);
-  void FinishUnfinished(std::vector<std::shared_ptr<TaskState>> unfinished, const RunOutcome& outcome);
+  void FinishUnfinished(const std::vector<std::shared_ptr<TaskState>>& unfinished, const RunOutcome& outcome);
   void WaitCommitted();
 
   const std::vector<PluginHost*> hosts_;

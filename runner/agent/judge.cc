@@ -107,7 +107,8 @@ Judgement Judge(std::string_view reply, const Value& before, const policy::Subje
     judgement.message = "reply refused by policy: " + redactor.Redact(mutations.error().message());
     return judgement;
   }
-  policy::Decision decision = policies.Decide(subject, *mutations, policy::MeasureReply(decoded.reply->document, reply.size(), proposed));
+  policy::Decision decision =
+      policies.Decide(subject, *mutations, policy::MeasureReply(decoded.reply->document, reply.size(), proposed));
   const bool allowed = decision.allowed;
   TakeVerdicts(std::move(decision), redactor, judgement);
   if (!allowed) {

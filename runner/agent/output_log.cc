@@ -11,13 +11,16 @@ constexpr size_t kLinesKept = 8;
 constexpr size_t kLastBytes = 1024;
 }  // namespace
 
-OutputLog::OutputLog(std::string plugin, std::shared_ptr<const redact::Redactor> redactor, const Logger* log, LogLevel level)
+OutputLog::OutputLog(std::string plugin, const std::shared_ptr<const redact::Redactor>& redactor, const Logger* log,
+                     LogLevel level)
     : plugin_(std::move(plugin)),
       log_(log),
       level_(level),
       streams_{Lines{redact::StreamRedactor(redactor), {}}, Lines{redact::StreamRedactor(redactor), {}}} {}
 
-OutputLog::~OutputLog() { LastLines(); }
+OutputLog::~OutputLog() {
+  LastLines();
+}
 
 void OutputLog::Write(sandbox::Stream stream, std::string_view bytes) {
   const std::lock_guard lock(mutex_);
@@ -66,7 +69,9 @@ void OutputLog::Emit(sandbox::Stream stream, Lines& lines, std::string_view safe
 
 void OutputLog::EmitLine(sandbox::Stream stream, std::string_view line) {
   log_->Log(level_, "plugin output",
-            {{"plugin", plugin_}, {"stream", stream == sandbox::Stream::kStdout ? "stdout" : "stderr"}, {"line", std::string(line)}});
+            {{"plugin", plugin_},
+             {"stream", stream == sandbox::Stream::kStdout ? "stdout" : "stderr"},
+             {"line", std::string(line)}});
   last_.emplace_back(EscapeForTerminal(line));
   if (last_.size() > kLinesKept) last_.pop_front();
 }

@@ -19,7 +19,8 @@ class OutputLog {
  public:
   static constexpr size_t kLongestLine = 4096;
 
-  OutputLog(std::string plugin, std::shared_ptr<const redact::Redactor> redactor, const Logger* log, LogLevel level);
+  OutputLog(std::string plugin, const std::shared_ptr<const redact::Redactor>& redactor, const Logger* log,
+            LogLevel level);
   ~OutputLog();
 
   void Write(sandbox::Stream stream, std::string_view bytes);

@@ -42,15 +42,17 @@ struct PluginHost::Instance {
 
 struct PluginHost::Attempted {
   HostCall call;
-  bool died = false;        // the compartment ended during the call
-  bool only_call = false;   // and no other call was in flight at any time of it
+  bool died = false;       // the compartment ended during the call
+  bool only_call = false;  // and no other call was in flight at any time of it
   sandbox::ExitReport report;
 };
 
 PluginHost::PluginHost(PluginConfig config, HostServices services, HostOptions options, std::optional<Error> refusal)
     : config_(std::move(config)), services_(std::move(services)), options_(options), broken_(std::move(refusal)) {}
 
-PluginHost::~PluginHost() { Stop(); }
+PluginHost::~PluginHost() {
+  Stop();
+}
 
 Status PluginHost::Start() {
   auto instance = Running();
@@ -90,7 +92,8 @@ HostCall PluginHost::Call(std::string_view method, std::string_view body, Steady
   return std::move(second.call);
 }
 
-PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_view body, SteadyTime deadline, bool alone) {
+PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_view body, SteadyTime deadline,
+                                           bool alone) {
   Attempted attempted;
   auto running = Running();
   if (!running.ok()) {
@@ -173,7 +176,8 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   };
   auto process = services_.launcher->Launch(config_.spec, &server, services_.agent_identity->uri, std::move(callbacks));
   if (!process.ok()) {
-    return Error(process.error().code(), "plugin \"" + name() + "\" could not be started: " + process.error().message());
+    return Error(process.error().code(),
+                 "plugin \"" + name() + "\" could not be started: " + process.error().message());
   }
   instance->process = std::move(*process);
 
@@ -182,7 +186,8 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   fields.Set("tier", Value::String(std::string(tier())));
   fields.Set("attestation", sandbox::ToValue(instance->process->attestation()));
   Value notices = Value::Array();
-  for (const std::string& notice : config_.notices) notices.items.push_back(Value::String(services_.redactor->Redact(notice)));
+  for (const std::string& notice : config_.notices)
+    notices.items.push_back(Value::String(services_.redactor->Redact(notice)));
   fields.Set("notices", std::move(notices));
   Record(audit::Event::kPluginStart, std::move(fields));
 
@@ -197,8 +202,8 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
     return Error(ready.error().code(), reason);
   }
   sandbox::SandboxedProcess* const target = instance->process.get();
-  instance->client = std::make_unique<rpc::PluginClient>(name(), [target] { return target->Connect(); }, std::move(context),
-                                                         Secret(config_.spec.token), options_.client);
+  instance->client = std::make_unique<rpc::PluginClient>(
+      name(), [target] { return target->Connect(); }, std::move(context), Secret(config_.spec.token), options_.client);
   return instance;
 }
 

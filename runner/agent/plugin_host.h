@@ -43,13 +43,13 @@ struct HostServices {
 struct HostOptions {
   std::chrono::nanoseconds start_timeout = std::chrono::seconds(20);
   rpc::ClientOptions client;
-  bool log_output = false;   // the plugin's output at info instead of debug
+  bool log_output = false;  // the plugin's output at info instead of debug
 };
 
 struct PluginConfig {
   sandbox::SandboxSpec spec;
-  std::string uri;                       // SPIFFE id of its instances
-  std::vector<std::string> handles;      // keys of template.plugin; empty: asked for every task
+  std::string uri;                   // SPIFFE id of its instances
+  std::vector<std::string> handles;  // keys of template.plugin; empty: asked for every task
   std::vector<std::string> notices;
 };
 
@@ -63,7 +63,8 @@ struct HostCall {
 class PluginHost {
  public:
   // `refusal`: the plugin must not be started, and each call fails with this.
-  PluginHost(PluginConfig config, HostServices services, HostOptions options, std::optional<Error> refusal = std::nullopt);
+  PluginHost(PluginConfig config, HostServices services, HostOptions options,
+             std::optional<Error> refusal = std::nullopt);
   ~PluginHost();  // Stop()
 
   // Starts the compartment and waits until it listens. The error is remembered: after a failed start

@@ -17,8 +17,8 @@ bool Sets(const std::vector<EnvVar>& env, std::string_view name) {
 
 }  // namespace
 
-Result<sandbox::Tier> ChooseTier(std::optional<sandbox::Tier> requested, Result<sandbox::Tier> best, bool strict_available,
-                                 bool restricted_available, const PluginManifest& manifest) {
+Result<sandbox::Tier> ChooseTier(std::optional<sandbox::Tier> requested, Result<sandbox::Tier> best,
+                                 bool strict_available, bool restricted_available, const PluginManifest& manifest) {
   if (!requested.has_value() && !best.ok()) return std::move(best).error();
   const sandbox::Tier tier = requested.has_value() ? *requested : *best;
   const std::string place = Place(manifest.file, manifest.at);

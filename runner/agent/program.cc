@@ -19,12 +19,14 @@ namespace fs = std::filesystem;
 // What a view of the host's root has, see runner/sandbox/view.cc and landlock.cc.
 constexpr auto kVisible = std::to_array<std::string_view>({"/usr/", "/opt/", "/bin/", "/sbin/", "/lib/", "/lib64/"});
 // What every compartment has of its own, or must not see.
-constexpr auto kOwn = std::to_array<std::string_view>({"/tmp/", "/run/", "/var/run/", "/var/tmp/", "/dev/", "/proc/", "/sys/"});
+constexpr auto kOwn =
+    std::to_array<std::string_view>({"/tmp/", "/run/", "/var/run/", "/var/tmp/", "/dev/", "/proc/", "/sys/"});
 // Official images have it by this name, Debian and Ubuntu by that one.
 const std::map<std::string_view, std::string_view> kOtherNames = {{"python", "python3"}, {"pip", "pip3"}};
 
 bool StartsWithAny(const std::string& path, const auto& prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view prefix) { return path.starts_with(prefix); });
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](std::string_view prefix) { return path.starts_with(prefix); });
 }
 
 bool IsProgram(const fs::path& path) {
@@ -52,10 +54,12 @@ Status FindByName(PluginManifest& manifest, sandbox::SandboxSpec& spec) {
   if (IsInPath(program, spec)) return OkStatus();
   const auto other = kOtherNames.find(program);
   if (other == kOtherNames.end() || !IsInPath(other->second, spec)) {
-    return NoProgram(manifest, "there is no program \"" + EscapeForTerminal(program) + "\" on this host; install it, or give the plugin its image's root with --rootfs " +
+    return NoProgram(manifest, "there is no program \"" + EscapeForTerminal(program) +
+                                   "\" on this host; install it, or give the plugin its image's root with --rootfs " +
                                    manifest.name + "=DIR");
   }
-  manifest.notices.push_back("command " + program + " is not on this host: " + std::string(other->second) + " runs instead");
+  manifest.notices.push_back("command " + program + " is not on this host: " + std::string(other->second) +
+                             " runs instead");
   program = other->second;
   return OkStatus();
 }
@@ -70,7 +74,8 @@ Status FindByPath(PluginManifest& manifest, sandbox::SandboxSpec& spec) {
     const std::string real = fs::canonical(program, error).string();
     if (!error && IsProgram(real)) {
       if (StartsWithAny(real, kOwn) || StartsWithAny(program, kOwn)) {
-        return NoProgram(manifest, "command " + EscapeForTerminal(program) + " lies where each compartment has a folder of its own; put it under /opt, say");
+        return NoProgram(manifest, "command " + EscapeForTerminal(program) +
+                                       " lies where each compartment has a folder of its own; put it under /opt, say");
       }
       spec.argv.front() = real;
       spec.shown.push_back(real);
@@ -78,7 +83,8 @@ Status FindByPath(PluginManifest& manifest, sandbox::SandboxSpec& spec) {
       return OkStatus();
     }
   }
-  return NoProgram(manifest, "command " + EscapeForTerminal(program) + " is not a program on this host; give the plugin its image's root with --rootfs " +
+  return NoProgram(manifest, "command " + EscapeForTerminal(program) +
+                                 " is not a program on this host; give the plugin its image's root with --rootfs " +
                                  manifest.name + "=DIR");
 }
 

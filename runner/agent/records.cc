@@ -8,9 +8,13 @@ namespace bulkhead::agent {
 
 namespace {
 
-Value Text(std::string_view text) { return Value::String(std::string(text)); }
+Value Text(std::string_view text) {
+  return Value::String(std::string(text));
+}
 
-Value Count(size_t count) { return Value::Number(static_cast<int64_t>(count)); }
+Value Count(size_t count) {
+  return Value::Number(static_cast<int64_t>(count));
+}
 
 int64_t Millis(std::chrono::nanoseconds time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
@@ -85,8 +89,8 @@ audit::Record RefusalRecord(const Task& task, const TaskReport& report) {
   return {audit::Event::kRefusal, std::move(fields)};
 }
 
-void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement, const TaskReport& report,
-               Metrics& metrics) {
+void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement,
+               const TaskReport& report, Metrics& metrics) {
   const std::string label = MetricLabel("plugin", plugin);
   metrics.Add("bulkhead_calls_total", label + "," + MetricLabel("outcome", rpc::OutcomeName(result.outcome)));
   if (result.attempts > 1) metrics.Add("bulkhead_retries_total", label, static_cast<uint64_t>(result.attempts - 1));

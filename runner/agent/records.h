@@ -18,7 +18,7 @@ audit::Record CallRecord(const Task& task, const PluginHost& host, const HostCal
 // A task that ended without a plugin's answer.
 audit::Record RefusalRecord(const Task& task, const TaskReport& report);
 
-void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement, const TaskReport& report,
-               Metrics& metrics);
+void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement,
+               const TaskReport& report, Metrics& metrics);
 
 }  // namespace bulkhead::agent

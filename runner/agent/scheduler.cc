@@ -11,7 +11,9 @@ Scheduler::Scheduler(size_t workers, LaneOf lane_of, Run run)
       run_(std::move(run)),
       next_lane_(lanes_.end()) {}
 
-Scheduler::~Scheduler() { JoinWorkers(); }
+Scheduler::~Scheduler() {
+  JoinWorkers();
+}
 
 void Scheduler::Add(Task task) {
   auto state = std::make_shared<TaskState>();

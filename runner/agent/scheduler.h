@@ -25,7 +25,7 @@ namespace bulkhead::agent {
 // A task on its way: what its replies came to so far. Owned by one worker at a time.
 struct TaskState {
   Task task;
-  Value node = Value::Object();   // accumulated NodeResult
+  Value node = Value::Object();  // accumulated NodeResult
   int calls = 0;
   std::chrono::nanoseconds elapsed{0};
 };

@@ -21,12 +21,12 @@ struct WorkflowRef {
 
 // One plugin template to execute: immutable after the source made it.
 struct Task {
-  uint64_t id = 0;                        // unique among the tasks of one agent
+  uint64_t id = 0;  // unique among the tasks of one agent
   WorkflowRef workflow;
-  std::string node;                       // Argo's node id, the key of status.nodes
+  std::string node;  // Argo's node id, the key of status.nodes
   std::string template_name;
-  std::vector<std::string> plugin_keys;   // the keys of template.plugin (Argo allows exactly one)
-  std::string request;                    // the RPC's body: {"workflow":{"metadata":{...}},"template":{...}}
+  std::vector<std::string> plugin_keys;  // the keys of template.plugin (Argo allows exactly one)
+  std::string request;                   // the RPC's body: {"workflow":{"metadata":{...}},"template":{...}}
 };
 
 // "Succeeded", "Skipped", "Omitted", "Failed" and "Error" end a node (Argo's NodePhase.Fulfilled).
@@ -35,11 +35,11 @@ bool IsFulfilled(std::string_view phase);
 // Which defence ended a task, for people and for metrics. kNone: the plugin's own result stands.
 enum class Layer {
   kNone,
-  kSandbox,   // the compartment ended the plugin, or could not be had
-  kRpc,       // no trustworthy HTTP answer within the bounds
-  kDecode,    // the reply's bytes
-  kPolicy,    // the reply's mutations
-  kTimeout,   // the bound on the whole run
+  kSandbox,  // the compartment ended the plugin, or could not be had
+  kRpc,      // no trustworthy HTTP answer within the bounds
+  kDecode,   // the reply's bytes
+  kPolicy,   // the reply's mutations
+  kTimeout,  // the bound on the whole run
 };
 std::string_view LayerName(Layer layer);  // "", "sandbox", "rpc", ...
 
@@ -49,18 +49,18 @@ struct TaskReport {
   std::string workflow;
   std::string node;
   std::string template_name;
-  std::string plugin;          // the plugin that answered or failed; empty when none was asked
-  std::string tier;            // its compartment's tier; empty when none was asked
+  std::string plugin;  // the plugin that answered or failed; empty when none was asked
+  std::string tier;    // its compartment's tier; empty when none was asked
   std::string phase;
-  std::string message;         // redacted; may hold plugin text, so escape it for a terminal
-  Value result;                // NodeResult {phase, message, outputs, progress}, redacted, encoded anew
+  std::string message;  // redacted; may hold plugin text, so escape it for a terminal
+  Value result;         // NodeResult {phase, message, outputs, progress}, redacted, encoded anew
   bool final = true;
   Layer stopped_by = Layer::kNone;
-  int calls = 0;               // RPC attempts so far, all plugins
+  int calls = 0;                        // RPC attempts so far, all plugins
   std::chrono::nanoseconds elapsed{0};  // in calls, so far
-  size_t allowed = 0;          // mutations of the reply that decided
+  size_t allowed = 0;                   // mutations of the reply that decided
   size_t refused = 0;
-  size_t masked = 0;           // secrets masked in it
+  size_t masked = 0;                                // secrets masked in it
   std::optional<std::chrono::nanoseconds> requeue;  // interim: when it runs again
 };
 

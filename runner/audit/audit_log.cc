@@ -94,7 +94,8 @@ class FileLog : public AuditLog {
         std::unique_lock lock(mutex_);
         work_.wait(lock, [&] { return !waiting_.empty() || closing_; });
         if (waiting_.empty()) return;
-        if (busy && !closing_) work_.wait_for(lock, kGather, [&] { return closing_ || waiting_.size() >= kMostWaiting; });
+        if (busy && !closing_)
+          work_.wait_for(lock, kGather, [&] { return closing_ || waiting_.size() >= kMostWaiting; });
         batch.swap(waiting_);
         room_.notify_all();
       }
@@ -120,7 +121,9 @@ class FileLog : public AuditLog {
     if (status.ok() && ::fdatasync(file_.get()) != 0) status = ErrnoError("fdatasync", errno);
     if (status.ok()) return status;
     const std::lock_guard lock(mutex_);
-    failure_ = Error(status.error().code(), "the audit log " + path_ + " can't be written, so nothing more is applied: " + status.error().message());
+    failure_ =
+        Error(status.error().code(),
+              "the audit log " + path_ + " can't be written, so nothing more is applied: " + status.error().message());
     return *failure_;
   }
 
@@ -136,9 +139,9 @@ class FileLog : public AuditLog {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::condition_variable room_;
-  std::vector<Waiting> waiting_;     // guarded by mutex_
-  bool closing_ = false;             // guarded by mutex_
-  std::optional<Error> failure_;     // guarded by mutex_
+  std::vector<Waiting> waiting_;  // guarded by mutex_
+  bool closing_ = false;          // guarded by mutex_
+  std::optional<Error> failure_;  // guarded by mutex_
 
   std::thread writer_;
 };
@@ -157,7 +160,9 @@ Result<UniqueFd> OpenLocked(const std::string& path) {
   if (::fstat(file.get(), &info) != 0) return ErrnoError(path, errno);
   if (!S_ISREG(info.st_mode)) return Error(Code::kInvalidInput, path + ": the audit log must be a regular file");
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return Error(Code::kUnavailable, path + ": another agent is writing this audit log; give each its own with --audit");
+    if (errno == EWOULDBLOCK)
+      return Error(Code::kUnavailable,
+                   path + ": another agent is writing this audit log; give each its own with --audit");
     return ErrnoError("flock " + path, errno);
   }
   return file;
@@ -184,15 +189,16 @@ Result<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& path, const 
   BULKHEAD_ASSIGN(const FdReport before, VerifyFd(file.get()));
   const VerifyReport& report = before.report;
   if (!report.ok && !report.torn_tail) {
-    return Error(Code::kCorrupt, path + ":" + std::to_string(report.bad_line) + ": the audit log does not verify: " + report.reason +
-                                     "; keep it for the auditor and give another file with --audit");
+    return Error(Code::kCorrupt, path + ":" + std::to_string(report.bad_line) + ": the audit log does not verify: " +
+                                     report.reason + "; keep it for the auditor and give another file with --audit");
   }
   BULKHEAD_TRY(SyncFolder(path));
   int64_t cut = 0;
   if (report.torn_tail) {
     const off_t size = ::lseek(file.get(), 0, SEEK_END);
     cut = static_cast<int64_t>(size) - static_cast<int64_t>(before.whole_bytes);
-    if (size < 0 || ::ftruncate(file.get(), static_cast<off_t>(before.whole_bytes)) != 0) return ErrnoError("cutting the torn end of " + path, errno);
+    if (size < 0 || ::ftruncate(file.get(), static_cast<off_t>(before.whole_bytes)) != 0)
+      return ErrnoError("cutting the torn end of " + path, errno);
   }
   std::unique_ptr<AuditLog> log = std::make_unique<FileLog>(std::move(file), path, clock, before);
   if (cut > 0) {

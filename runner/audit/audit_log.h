@@ -22,7 +22,14 @@ namespace bulkhead::audit {
 
 // What kind of thing is recorded. Values are part of the format.
 enum class Event {
-  kAgentStart, kAgentStop, kPluginStart, kPluginExit, kCall, kRefusal, kTierRefused, kLogRepaired,
+  kAgentStart,
+  kAgentStop,
+  kPluginStart,
+  kPluginExit,
+  kCall,
+  kRefusal,
+  kTierRefused,
+  kLogRepaired,
 };
 std::string_view EventName(Event event);  // "agent.start", "plugin.exit", "call", ...
 

@@ -14,9 +14,12 @@ constexpr size_t kTailSize = kHashMember.size() + kHashDigits + 2;  // and "}
 
 }  // namespace
 
-std::string FirstPrev() { return std::string(kHashDigits, '0'); }
+std::string FirstPrev() {
+  return std::string(kHashDigits, '0');
+}
 
-void AppendLine(uint64_t seq, std::string_view time, std::string_view event, std::string_view fields, std::string& prev, std::string& out) {
+void AppendLine(uint64_t seq, std::string_view time, std::string_view event, std::string_view fields, std::string& prev,
+                std::string& out) {
   const size_t begin = out.size();
   out += "{\"seq\":";
   out += std::to_string(seq);
@@ -39,7 +42,8 @@ void AppendLine(uint64_t seq, std::string_view time, std::string_view event, std
 }
 
 std::optional<ReadLine> ParseLine(std::string_view line, std::string& reason) {
-  if (line.size() <= kTailSize || line.substr(line.size() - kTailSize, kHashMember.size()) != kHashMember || !line.ends_with("\"}")) {
+  if (line.size() <= kTailSize || line.substr(line.size() - kTailSize, kHashMember.size()) != kHashMember ||
+      !line.ends_with("\"}")) {
     reason = "no record: it does not end in a hash";
     return std::nullopt;
   }
@@ -54,12 +58,14 @@ std::optional<ReadLine> ParseLine(std::string_view line, std::string& reason) {
   const Value* const seq = parsed.value.Find("seq");
   const Value* const time = parsed.value.Find("time");
   const Value* const prev = parsed.value.Find("prev");
-  if (!parsed.ok || seq == nullptr || !seq->is_number() || time == nullptr || !time->is_string() || prev == nullptr || !prev->is_string()) {
+  if (!parsed.ok || seq == nullptr || !seq->is_number() || time == nullptr || !time->is_string() || prev == nullptr ||
+      !prev->is_string()) {
     reason = "no record: seq, time or prev is missing, or it is no JSON";
     return std::nullopt;
   }
   const char* const end = seq->text.data() + seq->text.size();
-  if (const auto number = std::from_chars(seq->text.data(), end, read.seq); number.ec != std::errc() || number.ptr != end) {
+  if (const auto number = std::from_chars(seq->text.data(), end, read.seq);
+      number.ec != std::errc() || number.ptr != end) {
     reason = "seq is no count";
     return std::nullopt;
   }

@@ -14,7 +14,8 @@ std::string FirstPrev();
 
 // Appends the whole line, with its newline, and sets `prev` to its hash. `fields` is the text of the
 // event's own members, without braces.
-void AppendLine(uint64_t seq, std::string_view time, std::string_view event, std::string_view fields, std::string& prev, std::string& out);
+void AppendLine(uint64_t seq, std::string_view time, std::string_view event, std::string_view fields, std::string& prev,
+                std::string& out);
 
 // What a reader needs of a line (without its newline); the reason when it is not a whole, unaltered one.
 struct ReadLine {

@@ -25,7 +25,8 @@ class Verifier {
     const auto read = ParseLine(line, reason);
     if (!read.has_value()) return Bad(reason);
     if (read->seq != found_.report.records + 1) {
-      return Bad("record " + std::to_string(found_.report.records + 1) + " is missing: this one is number " + std::to_string(read->seq));
+      return Bad("record " + std::to_string(found_.report.records + 1) + " is missing: this one is number " +
+                 std::to_string(read->seq));
     }
     if (read->prev != prev_) return Bad("the record before was replaced or removed: prev is not its hash");
     if (read->time < found_.report.last_time) return Bad("its time is before that of the record before");

@@ -18,8 +18,15 @@ constexpr std::array kSelectorFields = std::to_array<FieldSpec>({{"name"}, {"key
 constexpr StructSpec kSelector = {"selector", kSelectorFields};
 
 constexpr std::array kValueFromFields = std::to_array<FieldSpec>({
-    {"path"}, {"jsonPath"}, {"jqFilter"}, {"event"}, {"parameter"}, {"supplied", kAnything}, {"configMapKeyRef", kStruct, &kSelector},
-    {"default", kAnyString}, {"expression"},
+    {"path"},
+    {"jsonPath"},
+    {"jqFilter"},
+    {"event"},
+    {"parameter"},
+    {"supplied", kAnything},
+    {"configMapKeyRef", kStruct, &kSelector},
+    {"default", kAnyString},
+    {"expression"},
 });
 constexpr StructSpec kValueFrom = {"valueFrom", kValueFromFields};
 
@@ -36,7 +43,8 @@ constexpr StructSpec kParameter = {"parameter", kParameterFields};
 
 constexpr std::array kTarFields = std::to_array<FieldSpec>({{"compressionLevel", kInteger}});
 constexpr StructSpec kTar = {"tar", kTarFields};
-constexpr std::array kArchiveFields = std::to_array<FieldSpec>({{"none", kAnything}, {"tar", kStruct, &kTar}, {"zip", kAnything}});
+constexpr std::array kArchiveFields =
+    std::to_array<FieldSpec>({{"none", kAnything}, {"tar", kStruct, &kTar}, {"zip", kAnything}});
 constexpr StructSpec kArchive = {"archive", kArchiveFields};
 
 constexpr std::array kMetadataFields = std::to_array<FieldSpec>({{"labels", kStringMap}, {"annotations", kStringMap}});
@@ -47,21 +55,43 @@ constexpr StructSpec kGc = {"artifactGC", kGcFields};
 
 constexpr std::array kBucketOptionsFields = std::to_array<FieldSpec>({{"objectLocking", kBool}});
 constexpr StructSpec kBucketOptions = {"createBucketIfNotPresent", kBucketOptionsFields};
-constexpr std::array kEncryptionFields = std::to_array<FieldSpec>(
-    {{"kmsKeyId"}, {"kmsEncryptionContext"}, {"enableEncryption", kBool}, {"serverSideCustomerKeySecret", kStruct, &kSelector}});
+constexpr std::array kEncryptionFields =
+    std::to_array<FieldSpec>({{"kmsKeyId"},
+                              {"kmsEncryptionContext"},
+                              {"enableEncryption", kBool},
+                              {"serverSideCustomerKeySecret", kStruct, &kSelector}});
 constexpr StructSpec kEncryption = {"encryptionOptions", kEncryptionFields};
 constexpr std::array kS3Fields = std::to_array<FieldSpec>({
-    {"key"}, {"endpoint"}, {"bucket"}, {"region"}, {"insecure", kBool}, {"accessKeySecret", kStruct, &kSelector},
-    {"secretKeySecret", kStruct, &kSelector}, {"sessionTokenSecret", kStruct, &kSelector}, {"roleARN"}, {"useSDKCreds", kBool},
-    {"createBucketIfNotPresent", kStruct, &kBucketOptions}, {"encryptionOptions", kStruct, &kEncryption},
-    {"caSecret", kStruct, &kSelector}, {"addressingStyle"},
+    {"key"},
+    {"endpoint"},
+    {"bucket"},
+    {"region"},
+    {"insecure", kBool},
+    {"accessKeySecret", kStruct, &kSelector},
+    {"secretKeySecret", kStruct, &kSelector},
+    {"sessionTokenSecret", kStruct, &kSelector},
+    {"roleARN"},
+    {"useSDKCreds", kBool},
+    {"createBucketIfNotPresent", kStruct, &kBucketOptions},
+    {"encryptionOptions", kStruct, &kEncryption},
+    {"caSecret", kStruct, &kSelector},
+    {"addressingStyle"},
 });
 constexpr StructSpec kS3 = {"s3", kS3Fields};
 
 constexpr std::array kGitFields = std::to_array<FieldSpec>({
-    {"repo"}, {"revision"}, {"depth", kInteger}, {"fetch", kStrings}, {"usernameSecret", kStruct, &kSelector},
-    {"passwordSecret", kStruct, &kSelector}, {"sshPrivateKeySecret", kStruct, &kSelector}, {"insecureIgnoreHostKey", kBool},
-    {"insecureSkipTLS", kBool}, {"disableSubmodules", kBool}, {"singleBranch", kBool}, {"branch"},
+    {"repo"},
+    {"revision"},
+    {"depth", kInteger},
+    {"fetch", kStrings},
+    {"usernameSecret", kStruct, &kSelector},
+    {"passwordSecret", kStruct, &kSelector},
+    {"sshPrivateKeySecret", kStruct, &kSelector},
+    {"insecureIgnoreHostKey", kBool},
+    {"insecureSkipTLS", kBool},
+    {"disableSubmodules", kBool},
+    {"singleBranch", kBool},
+    {"branch"},
 });
 constexpr StructSpec kGit = {"git", kGitFields};
 
@@ -69,29 +99,46 @@ constexpr std::array kHttpFields =
     std::to_array<FieldSpec>({{"url"}, {"headers", kAnything}, {"auth", kAnything}, {"saveStreamViaFile", kBool}});
 constexpr StructSpec kHttp = {"http", kHttpFields};
 
-constexpr std::array kArtifactoryFields =
-    std::to_array<FieldSpec>({{"url"}, {"usernameSecret", kStruct, &kSelector}, {"passwordSecret", kStruct, &kSelector}});
+constexpr std::array kArtifactoryFields = std::to_array<FieldSpec>(
+    {{"url"}, {"usernameSecret", kStruct, &kSelector}, {"passwordSecret", kStruct, &kSelector}});
 constexpr StructSpec kArtifactory = {"artifactory", kArtifactoryFields};
 
 constexpr std::array kHdfsFields = std::to_array<FieldSpec>({
-    {"addresses", kStrings}, {"path"}, {"force", kBool}, {"hdfsUser"}, {"krbCCacheSecret", kStruct, &kSelector},
-    {"krbKeytabSecret", kStruct, &kSelector}, {"krbUsername"}, {"krbRealm"}, {"krbConfigConfigMap", kStruct, &kSelector},
-    {"krbServicePrincipalName"}, {"dataTransferProtection"},
+    {"addresses", kStrings},
+    {"path"},
+    {"force", kBool},
+    {"hdfsUser"},
+    {"krbCCacheSecret", kStruct, &kSelector},
+    {"krbKeytabSecret", kStruct, &kSelector},
+    {"krbUsername"},
+    {"krbRealm"},
+    {"krbConfigConfigMap", kStruct, &kSelector},
+    {"krbServicePrincipalName"},
+    {"dataTransferProtection"},
 });
 constexpr StructSpec kHdfs = {"hdfs", kHdfsFields};
 
 constexpr std::array kRawFields = std::to_array<FieldSpec>({{"data"}});
 constexpr StructSpec kRaw = {"raw", kRawFields};
 
-constexpr std::array kLifecycleFields = std::to_array<FieldSpec>({{"markInfrequentAccessAfterDays", kInteger}, {"markDeletionAfterDays", kInteger}});
+constexpr std::array kLifecycleFields =
+    std::to_array<FieldSpec>({{"markInfrequentAccessAfterDays", kInteger}, {"markDeletionAfterDays", kInteger}});
 constexpr StructSpec kLifecycle = {"lifecycleRule", kLifecycleFields};
 constexpr std::array kOssFields = std::to_array<FieldSpec>({
-    {"key"}, {"endpoint"}, {"bucket"}, {"accessKeySecret", kStruct, &kSelector}, {"secretKeySecret", kStruct, &kSelector},
-    {"createBucketIfNotPresent", kBool}, {"securityToken"}, {"lifecycleRule", kStruct, &kLifecycle}, {"useSDKCreds", kBool},
+    {"key"},
+    {"endpoint"},
+    {"bucket"},
+    {"accessKeySecret", kStruct, &kSelector},
+    {"secretKeySecret", kStruct, &kSelector},
+    {"createBucketIfNotPresent", kBool},
+    {"securityToken"},
+    {"lifecycleRule", kStruct, &kLifecycle},
+    {"useSDKCreds", kBool},
 });
 constexpr StructSpec kOss = {"oss", kOssFields};
 
-constexpr std::array kGcsFields = std::to_array<FieldSpec>({{"key"}, {"bucket"}, {"serviceAccountKeySecret", kStruct, &kSelector}});
+constexpr std::array kGcsFields =
+    std::to_array<FieldSpec>({{"key"}, {"bucket"}, {"serviceAccountKeySecret", kStruct, &kSelector}});
 constexpr StructSpec kGcs = {"gcs", kGcsFields};
 
 constexpr std::array kAzureFields = std::to_array<FieldSpec>(
@@ -137,7 +184,8 @@ constexpr std::array kOutputsFields = std::to_array<FieldSpec>({
 });
 constexpr StructSpec kOutputs = {"outputs", kOutputsFields};
 
-constexpr std::array kNodeFields = std::to_array<FieldSpec>({{"phase"}, {"message"}, {"outputs", kStruct, &kOutputs}, {"progress"}});
+constexpr std::array kNodeFields =
+    std::to_array<FieldSpec>({{"phase"}, {"message"}, {"outputs", kStruct, &kOutputs}, {"progress"}});
 constexpr StructSpec kNode = {"node", kNodeFields};
 
 constexpr std::array kReplyFields = std::to_array<FieldSpec>({{"node", kStruct, &kNode}, {"requeue", kDuration}});
@@ -146,10 +194,13 @@ constexpr StructSpec kReply = {"reply", kReplyFields};
 }  // namespace
 
 const FieldSpec* StructSpec::Find(std::string_view field) const {
-  const auto* const found = std::find_if(fields.begin().base(), fields.end().base(), [&](const FieldSpec& spec) { return spec.name == field; });
+  const auto* const found = std::find_if(fields.begin().base(), fields.end().base(),
+                                         [&](const FieldSpec& spec) { return spec.name == field; });
   return found == fields.end().base() ? nullptr : found;
 }
 
-const StructSpec& ExecuteReplySpec() { return kReply; }
+const StructSpec& ExecuteReplySpec() {
+  return kReply;
+}
 
 }  // namespace bulkhead

@@ -12,15 +12,15 @@ namespace bulkhead {
 
 enum class FieldType {
   kString,
-  kAnyString,    // Argo's AnyString: a string; integers and booleans are taken as their text
-  kDuration,     // metav1.Duration: a string that Go's time.ParseDuration reads
+  kAnyString,  // Argo's AnyString: a string; integers and booleans are taken as their text
+  kDuration,   // metav1.Duration: a string that Go's time.ParseDuration reads
   kBool,
   kInteger,
-  kStrings,      // a list of strings; changed only as a whole
-  kStringMap,    // any key to a string
-  kAnything,     // free form; changed only as a whole
+  kStrings,    // a list of strings; changed only as a whole
+  kStringMap,  // any key to a string
+  kAnything,   // free form; changed only as a whole
   kStruct,
-  kKeyedList,    // a list of structs whose merge key is `name`
+  kKeyedList,  // a list of structs whose merge key is `name`
 };
 
 struct StructSpec;
@@ -28,12 +28,12 @@ struct StructSpec;
 struct FieldSpec {
   std::string_view name;
   FieldType type = FieldType::kString;
-  const StructSpec* child = nullptr;   // kStruct, kKeyedList
-  std::string_view guard = {};         // the protected set, e.g. "argo.globals"; empty: a policy may allow it
+  const StructSpec* child = nullptr;  // kStruct, kKeyedList
+  std::string_view guard = {};        // the protected set, e.g. "argo.globals"; empty: a policy may allow it
 };
 
 struct StructSpec {
-  std::string_view name;               // for messages: "node", "parameter"
+  std::string_view name;  // for messages: "node", "parameter"
   std::span<const FieldSpec> fields;
 
   const FieldSpec* Find(std::string_view field) const;

@@ -32,8 +32,8 @@ const Value* Fields::Any(std::string_view key) {
 const Value* Fields::OfKind(std::string_view key, Value::Kind kind) {
   const Value* const member = Any(key);
   if (member == nullptr || member->kind == kind) return member;
-  diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a " + std::string(KindName(kind)) + ", not a " +
-                                   std::string(KindName(member->kind)) +
+  diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a " + std::string(KindName(kind)) +
+                                   ", not a " + std::string(KindName(member->kind)) +
                                    (kind == Value::Kind::kString ? "; quote it" : ""));
   return nullptr;
 }
@@ -57,8 +57,8 @@ std::optional<int64_t> Fields::Int(std::string_view key, int64_t least, int64_t 
   const char* const end = member->text.data() + member->text.size();
   const auto parsed = std::from_chars(member->text.data(), end, number);
   if (parsed.ec != std::errc() || parsed.ptr != end || number < least || number > most) {
-    diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a whole number from " + std::to_string(least) +
-                                     " to " + std::to_string(most));
+    diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a whole number from " +
+                                     std::to_string(least) + " to " + std::to_string(most));
     return std::nullopt;
   }
   return number;

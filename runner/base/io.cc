@@ -23,7 +23,7 @@ Result<UniqueFd> OpenFile(const std::string& path, int flags, unsigned mode) {
 
 Result<std::string> ReadAll(int fd, size_t limit) {
   std::string bytes;
-  std::array<char, 64 * 1024> buffer;
+  std::array<char, 64UL * 1024> buffer;
   for (;;) {
     const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0) {

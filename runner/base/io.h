@@ -22,7 +22,8 @@ Status WriteAll(int fd, std::string_view bytes);
 // An anonymous file (memfd_create(2)) with these bytes, sealed against every change, at offset 0.
 Result<UniqueFd> SealedMemory(const char* name, std::string_view bytes);
 
-// A private folder (mode 0700) under `parent`, or under $TMPDIR or /tmp when that is empty, removed with all it holds when destroyed.
+// A private folder (mode 0700) under `parent`, or under $TMPDIR or /tmp when that is empty, removed with all it holds
+// when destroyed.
 class TempDir {
  public:
   static Result<TempDir> Create(std::string_view prefix, const std::string& parent = {});

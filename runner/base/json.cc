@@ -109,8 +109,9 @@ class Parser {
   }
 
   bool Syntax(std::string_view expected) {
-    return Fail(JsonFault::kSyntax, at_ >= bytes_.size() ? "the document ends where " + std::string(expected) + " should stand"
-                                                         : "expected " + std::string(expected));
+    return Fail(JsonFault::kSyntax, at_ >= bytes_.size()
+                                        ? "the document ends where " + std::string(expected) + " should stand"
+                                        : "expected " + std::string(expected));
   }
 
   void AppendPointer(const Step& step) {
@@ -156,7 +157,10 @@ class Parser {
       case '{': return ParseObject(value, depth);
       case '[': return ParseArray(value, depth);
       case '"': value.kind = Value::Kind::kString; return ParseString(value.text);
-      case 't': value.kind = Value::Kind::kBool; value.boolean = true; return ParseWord("true");
+      case 't':
+        value.kind = Value::Kind::kBool;
+        value.boolean = true;
+        return ParseWord("true");
       case 'f': value.kind = Value::Kind::kBool; return ParseWord("false");
       case 'n': return ParseWord("null");
       default: value.kind = Value::Kind::kNumber; return ParseNumber(value.text);
@@ -232,8 +236,9 @@ class Parser {
   }
 
   bool Duplicate(std::string_view first, std::string_view second) {
-    return Fail(JsonFault::kDuplicateKey, first == second ? "a key occurs twice in one object"
-                                                          : "two keys of one object differ only by case, and a Go reader takes them for one");
+    return Fail(JsonFault::kDuplicateKey,
+                first == second ? "a key occurs twice in one object"
+                                : "two keys of one object differ only by case, and a Go reader takes them for one");
   }
 
   bool CheckLastKey(const std::vector<Member>& members) {
@@ -292,7 +297,9 @@ class Parser {
 
   // One well-formed sequence of two to four bytes (Unicode 15, table 3-7).
   bool CopyUtf8(std::string& out) {
-    const auto byte = [&](size_t i) -> uint32_t { return at_ + i < bytes_.size() ? static_cast<uint8_t>(bytes_[at_ + i]) : 0U; };
+    const auto byte = [&](size_t i) -> uint32_t {
+      return at_ + i < bytes_.size() ? static_cast<uint8_t>(bytes_[at_ + i]) : 0U;
+    };
     const auto continues = [&](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
     const uint32_t first = byte(0);
     const uint32_t second = byte(1);
@@ -302,8 +309,8 @@ class Parser {
     } else if (first >= 0xE0 && first <= 0xEF && continues(1) && continues(2) && !(first == 0xE0 && second < 0xA0) &&
                !(first == 0xED && second > 0x9F)) {
       length = 3;
-    } else if (first >= 0xF0 && first <= 0xF4 && continues(1) && continues(2) && continues(3) && !(first == 0xF0 && second < 0x90) &&
-               !(first == 0xF4 && second > 0x8F)) {
+    } else if (first >= 0xF0 && first <= 0xF4 && continues(1) && continues(2) && continues(3) &&
+               !(first == 0xF0 && second < 0x90) && !(first == 0xF4 && second > 0x8F)) {
       length = 4;
     }
     if (length == 0) return Fail(JsonFault::kInvalidUtf8, "a string holds bytes that are not UTF-8");
@@ -426,6 +433,8 @@ class Parser {
 
 }  // namespace
 
-JsonParse ParseJson(std::string_view bytes, const JsonLimits& limits) { return Parser(bytes, limits).Run(); }
+JsonParse ParseJson(std::string_view bytes, const JsonLimits& limits) {
+  return Parser(bytes, limits).Run();
+}
 
 }  // namespace bulkhead

@@ -17,10 +17,10 @@
 namespace bulkhead {
 
 struct JsonLimits {
-  size_t bytes = 1U << 20U;          // whole document
-  size_t depth = 64;                 // nested arrays and objects
-  size_t values = 100'000;           // all values in the tree
-  size_t string_bytes = 1U << 20U;   // one string, after unescaping
+  size_t bytes = 1U << 20U;         // whole document
+  size_t depth = 64;                // nested arrays and objects
+  size_t values = 100'000;          // all values in the tree
+  size_t string_bytes = 1U << 20U;  // one string, after unescaping
 };
 
 // Why a document was refused: a stable id for policies, audit records and tests.
@@ -38,9 +38,9 @@ std::string_view JsonFaultName(JsonFault fault);  // "duplicate-key", ...
 
 struct JsonError {
   JsonFault fault = JsonFault::kNone;
-  size_t offset = 0;     // byte offset in the input
-  std::string pointer;   // RFC 6901 JSON pointer of the innermost value being read
-  std::string message;   // a sentence; holds no text of the input beyond the pointer
+  size_t offset = 0;    // byte offset in the input
+  std::string pointer;  // RFC 6901 JSON pointer of the innermost value being read
+  std::string message;  // a sentence; holds no text of the input beyond the pointer
 };
 
 struct JsonParse {

@@ -54,8 +54,8 @@ Error ErrnoError(std::string_view what, int error_number);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}         // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}     // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
 
@@ -92,7 +92,9 @@ class [[nodiscard]] Result<void> {
 
 using Status = Result<void>;
 
-inline Status OkStatus() { return {}; }
+inline Status OkStatus() {
+  return {};
+}
 
 }  // namespace bulkhead
 
@@ -100,9 +102,9 @@ inline Status OkStatus() { return {}; }
 #define BULKHEAD_CONCAT(a, b) BULKHEAD_CONCAT_INNER(a, b)
 
 // Returns the error of a Status or Result expression from the enclosing function, if it has one.
-#define BULKHEAD_TRY(expression)                                      \
-  do {                                                                \
-    auto bulkhead_status = (expression);                              \
+#define BULKHEAD_TRY(expression)                                          \
+  do {                                                                    \
+    auto bulkhead_status = (expression);                                  \
     if (!bulkhead_status.ok()) return std::move(bulkhead_status).error(); \
   } while (false)
 

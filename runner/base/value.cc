@@ -202,7 +202,8 @@ void AppendPretty(const Value& value, size_t indent, std::string& out) {
 bool IsYamlWord(std::string_view text) {
   std::string lower;
   for (const char c : text) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  static constexpr std::array<std::string_view, 11> kWords = {"true", "false", "yes", "no", "on", "off", "y", "n", "null", "~", ""};
+  static constexpr std::array<std::string_view, 11> kWords = {"true", "false", "yes",  "no", "on", "off",
+                                                              "y",    "n",     "null", "~",  ""};
   return std::find(kWords.begin(), kWords.end(), lower) != kWords.end();
 }
 
@@ -211,7 +212,9 @@ bool IsYamlWord(std::string_view text) {
 bool IsPlainYaml(std::string_view text) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   if (text.empty() || IsYamlWord(text) || !letter(text.front())) return false;
-  return std::all_of(text.begin(), text.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/'; });
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/';
+  });
 }
 
 void AppendYamlString(std::string_view text, std::string& out) {
@@ -222,7 +225,9 @@ void AppendYamlString(std::string_view text, std::string& out) {
   }
 }
 
-bool IsEmptyCollection(const Value& value) { return value.items.empty() && value.members.empty(); }
+bool IsEmptyCollection(const Value& value) {
+  return value.items.empty() && value.members.empty();
+}
 
 void AppendYaml(const Value& value, size_t indent, std::string& out);
 

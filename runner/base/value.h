@@ -59,7 +59,9 @@ struct Member {
 };
 
 // Here, where Member is complete.
-inline Value Value::Null() { return {}; }
+inline Value Value::Null() {
+  return {};
+}
 
 // "null", "boolean", "number", "string", "list", "mapping": the words of our diagnostics.
 std::string_view KindName(Value::Kind kind);

@@ -25,7 +25,9 @@ struct Plain {
   std::string_view problem;
 };
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 bool AllDigits(std::string_view text) {
   for (const char c : text) {
@@ -59,7 +61,8 @@ bool LooksNumeric(std::string_view text) {
   std::string_view rest = text;
   if (rest.starts_with('-') || rest.starts_with('+')) rest.remove_prefix(1);
   if (rest.empty()) return false;
-  if (rest == ".inf" || rest == ".Inf" || rest == ".INF" || rest == ".nan" || rest == ".NaN" || rest == ".NAN") return true;
+  if (rest == ".inf" || rest == ".Inf" || rest == ".INF" || rest == ".nan" || rest == ".NaN" || rest == ".NAN")
+    return true;
   if (rest.starts_with("0x") || rest.starts_with("0o") || rest.starts_with("0b") || rest.starts_with("0X")) {
     return rest.size() > 2 && rest.find_first_not_of("0123456789abcdefABCDEF_", 2) == std::string_view::npos;
   }
@@ -76,28 +79,32 @@ bool LooksNumeric(std::string_view text) {
       return rest.size() >= 8 && rest.size() <= 10 && rest[4] == '-' && AllDigits(rest.substr(0, 4));
     }
     const size_t colon = rest.find(':');
-    if (colon != std::string_view::npos) return rest.find_first_of("eE+-") == std::string_view::npos && rest.back() != ':';
+    if (colon != std::string_view::npos)
+      return rest.find_first_of("eE+-") == std::string_view::npos && rest.back() != ':';
     return rest.back() != 'e' && rest.back() != 'E' && rest.back() != '+' && rest.back() != '-';
   }
   // yyyy-mm-ddThh:mm:ss and its like.
-  return rest.size() > 10 && AllDigits(rest.substr(0, 4)) && rest[4] == '-' && (rest[10] == 'T' || rest[10] == 't' || rest[10] == ' ') &&
+  return rest.size() > 10 && AllDigits(rest.substr(0, 4)) && rest[4] == '-' &&
+         (rest[10] == 'T' || rest[10] == 't' || rest[10] == ' ') &&
          rest.find_first_not_of("0123456789:.-+tTzZ ", 0) == std::string_view::npos;
 }
 
 Plain ReadPlain(std::string_view text) {
-  if (text.empty() || text == "null" || text == "~" || text == "Null" || text == "NULL") return {Value::Kind::kNull, false, {}};
+  if (text.empty() || text == "null" || text == "~" || text == "Null" || text == "NULL")
+    return {Value::Kind::kNull, false, {}};
   if (text == "true" || text == "True" || text == "TRUE") return {Value::Kind::kBool, true, {}};
   if (text == "false" || text == "False" || text == "FALSE") return {Value::Kind::kBool, false, {}};
-  static constexpr std::array<std::string_view, 18> kWords = {"y",  "Y",  "yes", "Yes", "YES", "n",  "N",   "no",  "No",
-                                                              "NO", "on", "On",  "ON",  "off", "Off", "OFF", "=", "<<"};
+  static constexpr std::array<std::string_view, 18> kWords = {
+      "y", "Y", "yes", "Yes", "YES", "n", "N", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF", "=", "<<"};
   for (const std::string_view word : kWords) {
-    if (text == word) return {std::nullopt, false, "is a boolean or a special word to some YAML readers and a string to others"};
+    if (text == word)
+      return {std::nullopt, false, "is a boolean or a special word to some YAML readers and a string to others"};
   }
   if (IsJsonNumber(text)) return {Value::Kind::kNumber, false, {}};
-  if (LooksNumeric(text)) return {std::nullopt, false, "is a number or a date to some YAML readers and another one, or a string, to others"};
+  if (LooksNumeric(text))
+    return {std::nullopt, false, "is a number or a date to some YAML readers and another one, or a string, to others"};
   return {Value::Kind::kString, false, {}};
 }
-
 
 class Reader {
  public:
@@ -133,15 +140,15 @@ class Reader {
   }
 
  private:
-  Position Here() const {
-    return {static_cast<uint32_t>(event_.start_mark.line + 1), ByteColumn(event_.start_mark)};
-  }
+  Position Here() const { return {static_cast<uint32_t>(event_.start_mark.line + 1), ByteColumn(event_.start_mark)}; }
 
   // libyaml counts columns in characters; ours are bytes, which is the same but for non-ASCII text. The
   // mark's index is in characters too, so the column is left as it is.
   static uint32_t ByteColumn(const yaml_mark_t& mark) { return static_cast<uint32_t>(mark.column + 1); }
 
-  Error Fail(std::string_view message) const { return {Code::kInvalidInput, Place(file_, Here()) + ": " + std::string(message)}; }
+  Error Fail(std::string_view message) const {
+    return {Code::kInvalidInput, Place(file_, Here()) + ": " + std::string(message)};
+  }
 
   Status Next() {
     if (have_event_) yaml_event_delete(&event_);
@@ -157,20 +164,26 @@ class Reader {
   }
 
   Status Properties(const unsigned char* anchor, const unsigned char* tag) const {
-    if (anchor != nullptr) return Fail("anchors (&" + EscapeForTerminal(reinterpret_cast<const char*>(anchor)) + ") are not allowed; write the value out");
-    if (tag != nullptr) return Fail("tags (" + EscapeForTerminal(reinterpret_cast<const char*>(tag)) + ") are not allowed");
+    if (anchor != nullptr)
+      return Fail("anchors (&" + EscapeForTerminal(reinterpret_cast<const char*>(anchor)) +
+                  ") are not allowed; write the value out");
+    if (tag != nullptr)
+      return Fail("tags (" + EscapeForTerminal(reinterpret_cast<const char*>(tag)) + ") are not allowed");
     return OkStatus();
   }
 
   Status ReadNode(Value& value, size_t depth) {
     value.at = Here();
     if (++values_ > limits_.values) return Fail("there are more than " + std::to_string(limits_.values) + " values");
-    if (depth > limits_.depth) return Fail("mappings and lists are nested deeper than " + std::to_string(limits_.depth));
+    if (depth > limits_.depth)
+      return Fail("mappings and lists are nested deeper than " + std::to_string(limits_.depth));
     switch (event_.type) {
       case YAML_SCALAR_EVENT: return ReadScalar(value);
       case YAML_SEQUENCE_START_EVENT: return ReadSequence(value, depth);
       case YAML_MAPPING_START_EVENT: return ReadMapping(value, depth);
-      case YAML_ALIAS_EVENT: return Fail("aliases (*" + EscapeForTerminal(reinterpret_cast<const char*>(event_.data.alias.anchor)) + ") are not allowed; write the value out");
+      case YAML_ALIAS_EVENT:
+        return Fail("aliases (*" + EscapeForTerminal(reinterpret_cast<const char*>(event_.data.alias.anchor)) +
+                    ") are not allowed; write the value out");
       default: return Fail("not YAML");
     }
   }
@@ -213,12 +226,15 @@ class Reader {
       if (event_.type == YAML_MAPPING_END_EVENT) return OkStatus();
       Value key;
       if (event_.type == YAML_SCALAR_EVENT && event_.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-          std::string_view(reinterpret_cast<const char*>(event_.data.scalar.value), event_.data.scalar.length) == "<<") {
+          std::string_view(reinterpret_cast<const char*>(event_.data.scalar.value), event_.data.scalar.length) ==
+              "<<") {
         return Fail("merge keys (<<) are not allowed; write the members out");
       }
       BULKHEAD_TRY(ReadNode(key, depth + 1));
-      if (!key.is_string()) return FailAt(key.at, "a key must be a string, not a " + std::string(KindName(key.kind)) + "; quote it");
-      if (!keys.insert(key.text).second) return FailAt(key.at, "key \"" + EscapeForTerminal(key.text) + "\" occurs twice in one mapping");
+      if (!key.is_string())
+        return FailAt(key.at, "a key must be a string, not a " + std::string(KindName(key.kind)) + "; quote it");
+      if (!keys.insert(key.text).second)
+        return FailAt(key.at, "key \"" + EscapeForTerminal(key.text) + "\" occurs twice in one mapping");
       Member& member = value.members.emplace_back();
       member.key = std::move(key.text);
       member.at = key.at;
@@ -227,7 +243,9 @@ class Reader {
     }
   }
 
-  Error FailAt(Position at, std::string_view message) const { return {Code::kInvalidInput, Place(file_, at) + ": " + std::string(message)}; }
+  Error FailAt(Position at, std::string_view message) const {
+    return {Code::kInvalidInput, Place(file_, at) + ": " + std::string(message)};
+  }
 
   const std::string_view file_;
   const YamlLimits& limits_;

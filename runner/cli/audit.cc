@@ -37,8 +37,8 @@ int Verify(const std::string& path, const std::string& expected_head, Format for
   if (format != Format::kTable) {
     PrintDocument(ToValue(*report, path), format);
   } else if (report->ok) {
-    Print(Coloured("ok", Tone::kGood) + ": " + path + ": " + std::to_string(report->records) + " records, " + report->first_time +
-          " to " + report->last_time + "\n    head " + report->head + "\n");
+    Print(Coloured("ok", Tone::kGood) + ": " + path + ": " + std::to_string(report->records) + " records, " +
+          report->first_time + " to " + report->last_time + "\n    head " + report->head + "\n");
   } else {
     PrintError(path + ":" + std::to_string(report->bad_line) + ": does not verify: " + report->reason);
   }
@@ -50,16 +50,21 @@ int Verify(const std::string& path, const std::string& expected_head, Format for
 void AddAudit(CLI::App& app, Action& action) {
   CLI::App* const audit = app.add_subcommand("audit", "Work with audit logs");
   audit->require_subcommand(1);
-  CLI::App* const verify = audit->add_subcommand("verify", "Check that a log is whole: every record, in order, unaltered");
+  CLI::App* const verify =
+      audit->add_subcommand("verify", "Check that a log is whole: every record, in order, unaltered");
   const auto path = std::make_shared<std::string>();
   const auto head = std::make_shared<std::string>();
   const auto format = std::make_shared<Format>(Format::kTable);
   verify->add_option("FILE", *path, "The audit log")->required();
-  verify->add_option("--head", *head, "The hash that the last record must have, as noted elsewhere: shows a log cut at its end")
+  verify
+      ->add_option("--head", *head,
+                   "The hash that the last record must have, as noted elsewhere: shows a log cut at its end")
       ->option_text("SHA256");
   AddOutput(*verify, *format);
-  verify->footer("Exit code 0 when it verifies, 1 when not (naming the first bad line). The format: runner/audit/FORMAT.md.");
-  verify->callback([&action, path, head, format] { action = [path, head, format] { return Verify(*path, *head, *format); }; });
+  verify->footer(
+      "Exit code 0 when it verifies, 1 when not (naming the first bad line). The format: runner/audit/FORMAT.md.");
+  verify->callback(
+      [&action, path, head, format] { action = [path, head, format] { return Verify(*path, *head, *format); }; });
 }
 
 }  // namespace bulkhead::cli

@@ -14,12 +14,14 @@ void PrintReport(const sandbox::TierReport& report) {
   std::vector<std::vector<Cell>> rows;
   const auto cell = [](const std::string& text, bool ok) { return Cell{text, ok ? Tone::kGood : Tone::kBad, false}; };
   for (const sandbox::LayerReport& layer : report.layers) {
-    rows.push_back({Cell{layer.layer, Tone::kPlain, false}, cell((layer.strict_ok ? "ok: " : "no: ") + layer.strict, layer.strict_ok),
+    rows.push_back({Cell{layer.layer, Tone::kPlain, false},
+                    cell((layer.strict_ok ? "ok: " : "no: ") + layer.strict, layer.strict_ok),
                     cell((layer.restricted_ok ? "ok: " : "no: ") + layer.restricted, layer.restricted_ok)});
   }
   Print(Table({"LAYER", "STRICT", "RESTRICTED"}, rows));
   const auto tier = [](std::string_view name, bool available, const std::string& reason) {
-    Print(std::string(name) + ": " + (available ? Coloured("available", Tone::kGood) : Coloured("not available", Tone::kBad)) +
+    Print(std::string(name) + ": " +
+          (available ? Coloured("available", Tone::kGood) : Coloured("not available", Tone::kBad)) +
           (available || reason.empty() ? "" : " (" + reason + ")") + "\n");
   };
   Print("\n");
@@ -51,7 +53,8 @@ int Doctor(Format format) {
 }  // namespace
 
 void AddDoctor(CLI::App& app, Action& action) {
-  CLI::App* const verb = app.add_subcommand("doctor", "Tell which sandbox tier this place offers, and what would lift it");
+  CLI::App* const verb =
+      app.add_subcommand("doctor", "Tell which sandbox tier this place offers, and what would lift it");
   verb->footer(
       "Each tier is tried by starting a real process in it. Exit code 1 when there is none.\n"
       "A plugin never runs in a lower tier than it was to have: see `bulkhead run --tier`.");

@@ -10,7 +10,8 @@
 namespace bulkhead::cli {
 
 inline const std::map<std::string, Format>& FormatNames() {
-  static const std::map<std::string, Format> names = {{"table", Format::kTable}, {"json", Format::kJson}, {"yaml", Format::kYaml}};
+  static const std::map<std::string, Format> names = {
+      {"table", Format::kTable}, {"json", Format::kJson}, {"yaml", Format::kYaml}};
   return names;
 }
 

@@ -24,8 +24,8 @@ int Check(const std::vector<std::string>& paths, Format format) {
     list.items.push_back(sandbox::ToValue(*spec));
     std::string handles = manifest.handles.empty() ? "(asked for every template)" : "";
     for (const std::string& key : manifest.handles) handles += (handles.empty() ? "" : ", ") + key;
-    rows.push_back({Cell{manifest.name}, Cell{std::to_string(spec->serve_port), Tone::kPlain, true}, Cell{spec->seccomp_profile},
-                    Cell{handles}, Cell{spec->argv.front()}});
+    rows.push_back({Cell{manifest.name}, Cell{std::to_string(spec->serve_port), Tone::kPlain, true},
+                    Cell{spec->seccomp_profile}, Cell{handles}, Cell{spec->argv.front()}});
     for (const std::string& notice : manifest.notices) PrintError("notice: " + manifest.name + ": " + notice);
   }
   if (format == Format::kTable) {
@@ -41,10 +41,12 @@ int Check(const std::vector<std::string>& paths, Format format) {
 void AddPlugin(CLI::App& app, Action& action) {
   CLI::App* const plugin = app.add_subcommand("plugin", "Work with plugin manifests");
   plugin->require_subcommand(1);
-  CLI::App* const check = plugin->add_subcommand("check", "Report every error of plugin manifests, and the compartments they ask for");
+  CLI::App* const check =
+      plugin->add_subcommand("check", "Report every error of plugin manifests, and the compartments they ask for");
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto format = std::make_shared<Format>(Format::kTable);
-  check->add_option("PATH", *paths, "Manifests (kind: ExecutorPlugin, or their ConfigMaps), or folders of them")->required();
+  check->add_option("PATH", *paths, "Manifests (kind: ExecutorPlugin, or their ConfigMaps), or folders of them")
+      ->required();
   AddOutput(*check, *format);
   check->callback([&action, paths, format] { action = [paths, format] { return Check(*paths, *format); }; });
 }

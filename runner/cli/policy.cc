@@ -24,7 +24,8 @@ int Check(const std::vector<std::string>& paths) {
 void AddPolicy(CLI::App& app, Action& action) {
   CLI::App* const policy = app.add_subcommand("policy", "Work with mutation policies");
   policy->require_subcommand(1);
-  CLI::App* const check = policy->add_subcommand("check", "Report every error of policy files, with file, line and column");
+  CLI::App* const check =
+      policy->add_subcommand("check", "Report every error of policy files, with file, line and column");
   const auto paths = std::make_shared<std::vector<std::string>>();
   check->add_option("FILE", *paths, "Policy files, or folders of them")->required();
   check->footer("Exit code 0 when all are right, 2 otherwise. The language: policy/README.md.");

@@ -17,7 +17,8 @@ namespace {
 // Columns on a terminal: code points. Wide and combining characters are rare in these tables, and a cell
 // that is off by one harms nothing.
 size_t Width(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0U) != 0x80U; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0U) != 0x80U; }));
 }
 
 std::string Cut(std::string_view text, size_t columns) {
@@ -38,7 +39,9 @@ std::string Padded(std::string_view text, size_t columns, bool right) {
 
 }  // namespace
 
-bool IsTerminal(int fd) { return ::isatty(fd) == 1; }
+bool IsTerminal(int fd) {
+  return ::isatty(fd) == 1;
+}
 
 size_t TerminalWidth() {
   winsize size = {};
@@ -59,6 +62,7 @@ std::string Coloured(std::string_view text, Tone tone) {
 
 std::string Table(const std::vector<std::string>& header, const std::vector<std::vector<Cell>>& rows) {
   std::vector<size_t> widths;
+  widths.reserve(header.size());
   for (const std::string& title : header) widths.push_back(Width(title));
   std::vector<std::vector<Cell>> escaped = rows;
   for (auto& row : escaped) {
@@ -98,7 +102,9 @@ void Print(std::string_view text) {
   static_cast<void>(WriteAll(STDOUT_FILENO, text).ok());
 }
 
-void PrintError(std::string_view line) { static_cast<void>(WriteAll(STDERR_FILENO, std::string(line) + "\n").ok()); }
+void PrintError(std::string_view line) {
+  static_cast<void>(WriteAll(STDERR_FILENO, std::string(line) + "\n").ok());
+}
 
 void PrintDocument(const Value& value, Format format) {
   Print(format == Format::kYaml ? ToYaml(value) : ToPrettyJson(value) + "\n");

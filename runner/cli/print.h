@@ -21,7 +21,7 @@ enum class Tone { kPlain, kGood, kBad, kDim };
 std::string Coloured(std::string_view text, Tone tone);
 
 struct Cell {
-  std::string text;   // escaped by the table
+  std::string text;  // escaped by the table
   Tone tone = Tone::kPlain;
   bool right = false;
 };
@@ -29,8 +29,8 @@ struct Cell {
 // Columns as wide as their widest cell; on a terminal the last one is cut to fit, with "…".
 std::string Table(const std::vector<std::string>& header, const std::vector<std::vector<Cell>>& rows);
 
-void Print(std::string_view text);        // standard output
-void PrintError(std::string_view line);   // standard error, with a newline
+void Print(std::string_view text);       // standard output
+void PrintError(std::string_view line);  // standard error, with a newline
 void PrintDocument(const Value& value, Format format);
 
 }  // namespace bulkhead::cli

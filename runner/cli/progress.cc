@@ -22,7 +22,8 @@ void Progress::Saw(const agent::TaskReport& report) {
   if (report.final) ++final_;
   if (!shown_ || (final_ != total_ && final_ * kMostUpdates < printed_ * total_)) return;
   ++printed_;
-  const std::string line = std::string(kClearLine) + std::to_string(final_) + "/" + std::to_string(total_) + " tasks done";
+  const std::string line =
+      std::string(kClearLine) + std::to_string(final_) + "/" + std::to_string(total_) + " tasks done";
   static_cast<void>(WriteAll(STDERR_FILENO, line).ok());
 }
 

@@ -23,7 +23,8 @@ struct RunFlags {
 Result<std::chrono::nanoseconds> PositiveDuration(const std::string& text, std::string_view flag) {
   const auto duration = ParseGoDuration(text);
   if (!duration.has_value() || duration->count() <= 0) {
-    return Error(Code::kInvalidInput, std::string(flag) + " " + text + ": must be a positive duration such as 90s, 5m or 1h30m");
+    return Error(Code::kInvalidInput,
+                 std::string(flag) + " " + text + ": must be a positive duration such as 90s, 5m or 1h30m");
   }
   return *duration;
 }
@@ -61,34 +62,45 @@ int Run(RunFlags& flags) {
 }  // namespace
 
 void AddRun(CLI::App& app, Action& action) {
-  CLI::App* const verb = app.add_subcommand("run", "Run the plugin tasks of WorkflowTaskSets or simple Workflows here, without a cluster");
+  CLI::App* const verb =
+      app.add_subcommand("run", "Run the plugin tasks of WorkflowTaskSets or simple Workflows here, without a cluster");
   const auto flags = std::make_shared<RunFlags>();
   SessionOptions& session = flags->session;
-  verb->add_option("FILE", session.inputs, "WorkflowTaskSet or Workflow manifests (YAML or JSON, several documents), folders of them, or -")
+  verb->add_option("FILE", session.inputs,
+                   "WorkflowTaskSet or Workflow manifests (YAML or JSON, several documents), folders of them, or -")
       ->required();
   verb->add_option("--plugins", session.plugins, "ExecutorPlugin manifests or their ConfigMaps: files or folders")
       ->required()
       ->option_text("PATH...");
-  verb->add_option("--policy", session.policies, "Policies that say what plugins may change: files or folders. Without one every reply is refused")
+  verb->add_option("--policy", session.policies,
+                   "Policies that say what plugins may change: files or folders. Without one every reply is refused")
       ->option_text("PATH...");
-  verb->add_option("--audit", session.audit, "The audit log; continued if it is there and verifies")->capture_default_str()->option_text("FILE");
-  verb->add_option("--tier", flags->tier, "strict, restricted, or auto: the best there is here. Never a lower one than asked, nor under a plugin's own minimum")
+  verb->add_option("--audit", session.audit, "The audit log; continued if it is there and verifies")
+      ->capture_default_str()
+      ->option_text("FILE");
+  verb->add_option("--tier", flags->tier,
+                   "strict, restricted, or auto: the best there is here. Never a lower one than asked, nor under a "
+                   "plugin's own minimum")
       ->check(CLI::IsMember({"strict", "restricted", "auto"}))
       ->capture_default_str()
       ->option_text("TIER");
-  verb->add_option("--rootfs", flags->rootfs, "A folder to be a plugin's read-only root instead of a view of the host's (tier strict)")
+  verb->add_option("--rootfs", flags->rootfs,
+                   "A folder to be a plugin's read-only root instead of a view of the host's (tier strict)")
       ->option_text("PLUGIN=DIR");
-  verb->add_option("--secret-file", session.secret_files, "A file whose content is masked wherever it would appear, in its common encodings too")
+  verb->add_option("--secret-file", session.secret_files,
+                   "A file whose content is masked wherever it would appear, in its common encodings too")
       ->option_text("FILE...");
   verb->add_option("--timeout", flags->timeout, "The most the whole run may take, e.g. 5m")->option_text("DURATION");
-  verb->add_option("--plugin-start-timeout", flags->start_timeout, "The most a plugin may take until it listens on its port")
+  verb->add_option("--plugin-start-timeout", flags->start_timeout,
+                   "The most a plugin may take until it listens on its port")
       ->capture_default_str()
       ->option_text("DURATION");
   verb->add_option("--workers", session.workers, "Tasks at once for each plugin")
       ->check(CLI::Range(1, 256))
       ->capture_default_str()
       ->option_text("N");
-  verb->add_option("--metrics", session.metrics, "Write counters here at the end (Prometheus text format)")->option_text("FILE");
+  verb->add_option("--metrics", session.metrics, "Write counters here at the end (Prometheus text format)")
+      ->option_text("FILE");
   verb->add_flag("-v,--verbose", session.verbose, "Show what plugins print (masked) and how each compartment is made");
   AddOutput(*verb, flags->format);
   verb->footer(

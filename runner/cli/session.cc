@@ -42,7 +42,8 @@ struct Inputs {
 std::string MaskName(std::string_view name) {
   std::string out;
   for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '/';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                       c == '_' || c == '-' || c == '/';
     out += plain ? c : '_';
   }
   return out;
@@ -69,10 +70,13 @@ Result<Inputs> ReadInputs(const SessionOptions& options) {
   }
   BULKHEAD_TRY(ReadSecretFiles(options.secret_files, inputs.secrets));
   for (const auto& [name, folder] : options.rootfs) {
-    const bool known = std::any_of(inputs.plugins.begin(), inputs.plugins.end(), [&](const auto& plugin) { return plugin.name == name; });
-    if (!known) return Error(Code::kInvalidInput, "--rootfs " + name + "=" + folder + ": there is no plugin \"" + name + "\"");
+    const bool known = std::any_of(inputs.plugins.begin(), inputs.plugins.end(),
+                                   [&wanted = name](const auto& plugin) { return plugin.name == wanted; });
+    if (!known)
+      return Error(Code::kInvalidInput, "--rootfs " + name + "=" + folder + ": there is no plugin \"" + name + "\"");
     std::error_code error;
-    if (!std::filesystem::is_directory(folder, error)) return Error(Code::kInvalidInput, "--rootfs " + name + "=" + folder + ": no such folder");
+    if (!std::filesystem::is_directory(folder, error))
+      return Error(Code::kInvalidInput, "--rootfs " + name + "=" + folder + ": no such folder");
   }
   return inputs;
 }
@@ -86,16 +90,19 @@ struct Prepared {
   std::optional<Error> refusal;
 };
 
-Result<Prepared> Prepare(agent::PluginManifest& manifest, const SessionOptions& options, const sandbox::TierReport& tiers,
-                         const agent::WorkflowRef& identity, std::vector<redact::NamedSecret>& secrets) {
+Result<Prepared> Prepare(agent::PluginManifest& manifest, const SessionOptions& options,
+                         const sandbox::TierReport& tiers, const agent::WorkflowRef& identity,
+                         std::vector<redact::NamedSecret>& secrets) {
   const Secret token = RandomToken(kTokenLength);
   secrets.push_back({MaskName(manifest.name + "/token"), token.Clone()});
   for (const agent::EnvVar& variable : manifest.env) {
-    if (variable.secret && !variable.value.empty()) secrets.push_back({MaskName(variable.secret_name), Secret(variable.value)});
+    if (variable.secret && !variable.value.empty())
+      secrets.push_back({MaskName(variable.secret_name), Secret(variable.value)});
   }
   Prepared prepared;
   prepared.config.handles = manifest.handles;
-  BULKHEAD_ASSIGN(prepared.config.uri, certs::PluginUri(kTrustDomain, identity.name_space, identity.name, manifest.name));
+  BULKHEAD_ASSIGN(prepared.config.uri,
+                  certs::PluginUri(kTrustDomain, identity.name_space, identity.name, manifest.name));
 
   auto tier = agent::ChooseTier(options.tier, sandbox::BestTier(tiers), tiers.strict, tiers.restricted, manifest);
   if (!tier.ok()) {
@@ -106,26 +113,31 @@ Result<Prepared> Prepare(agent::PluginManifest& manifest, const SessionOptions& 
   }
   const auto rootfs = options.rootfs.find(manifest.name);
   const bool has_rootfs = rootfs != options.rootfs.end();
-  BULKHEAD_ASSIGN(prepared.config.spec, agent::MakeCompartment(manifest, *tier, has_rootfs ? rootfs->second : "", token.Reveal()));
+  BULKHEAD_ASSIGN(prepared.config.spec,
+                  agent::MakeCompartment(manifest, *tier, has_rootfs ? rootfs->second : "", token.Reveal()));
   if (!manifest.image.empty() && !has_rootfs) {
-    manifest.notices.push_back("image " + manifest.image + " is not run here: a read-only view of the host's root serves instead; --rootfs " +
+    manifest.notices.push_back("image " + manifest.image +
+                               " is not run here: a read-only view of the host's root serves instead; --rootfs " +
                                manifest.name + "=DIR gives it another");
   }
-  if (auto valid = sandbox::Validate(prepared.config.spec); !valid.ok()) return valid.error().WithContext(manifest.file);
+  if (auto valid = sandbox::Validate(prepared.config.spec); !valid.ok())
+    return valid.error().WithContext(manifest.file);
   prepared.config.notices = manifest.notices;
   return prepared;
 }
 
 // --- audit records of the run itself ---------------------------------------------------------------
 
-audit::Record StartRecord(const SessionOptions& options, const policy::PolicySet& policies, const sandbox::TierReport& tiers) {
+audit::Record StartRecord(const SessionOptions& options, const policy::PolicySet& policies,
+                          const sandbox::TierReport& tiers) {
   Value fields = Value::Object();
   fields.Set("version", Value::String(BULKHEAD_VERSION));
   fields.Set("policyDigest", Value::String(policies.Digest()));
   Value names = Value::Array();
   for (const std::string& name : policies.Names()) names.items.push_back(Value::String(name));
   fields.Set("policies", std::move(names));
-  fields.Set("tierRequested", Value::String(options.tier.has_value() ? std::string(sandbox::TierName(*options.tier)) : "auto"));
+  fields.Set("tierRequested",
+             Value::String(options.tier.has_value() ? std::string(sandbox::TierName(*options.tier)) : "auto"));
   Value available = Value::Array();
   if (tiers.strict) available.items.push_back(Value::String("strict"));
   if (tiers.restricted) available.items.push_back(Value::String("restricted"));
@@ -177,7 +189,8 @@ class Session {
     if (inputs_.sets.size() > 1) identity_.name = "run";
     for (agent::PluginManifest& manifest : inputs_.plugins) {
       BULKHEAD_ASSIGN(Prepared prepared, Prepare(manifest, options_, tiers_, identity_, inputs_.secrets));
-      for (const std::string& notice : prepared.config.notices) PrintError("notice: " + manifest.name + ": " + EscapeForTerminal(notice));
+      for (const std::string& notice : prepared.config.notices)
+        PrintError("notice: " + manifest.name + ": " + EscapeForTerminal(notice));
       prepared_.push_back(std::move(prepared));
     }
     return OkStatus();
@@ -219,7 +232,8 @@ class Session {
         metrics_.Add("bulkhead_tier_refused_total", MetricLabel("plugin", plugin.config.spec.name));
         PrintError("error: " + EscapeForTerminal(plugin.refusal->message()));
       }
-      hosts.push_back(std::make_unique<agent::PluginHost>(std::move(plugin.config), services_, host_options, std::move(plugin.refusal)));
+      hosts.push_back(std::make_unique<agent::PluginHost>(std::move(plugin.config), services_, host_options,
+                                                          std::move(plugin.refusal)));
       order.push_back(hosts.back().get());
     }
     agent::AgentOptions agent_options;
@@ -229,7 +243,8 @@ class Session {
     running = &agent;
 
     Progress progress(TaskCount());
-    run_ = std::make_unique<source::LocalRun>(std::move(inputs_.sets), [&progress](const agent::TaskReport& report) { progress.Saw(report); });
+    run_ = std::make_unique<source::LocalRun>(std::move(inputs_.sets),
+                                              [&progress](const agent::TaskReport& report) { progress.Saw(report); });
     const SignalWatch signals([&agent] { agent.Interrupt(); });
     agent::RunOutcome outcome = agent.Run(*run_, *run_);
     progress.Done();
@@ -239,7 +254,8 @@ class Session {
     for (agent::PluginHost* host : order) stops.emplace_back([host] { host->Stop(); });
     for (std::thread& stop : stops) stop.join();
     if (outcome.audit_failure.has_value()) return outcome;
-    if (const Status stopped = audit_->AppendSync(StopRecord(outcome)); !stopped.ok()) outcome.audit_failure = stopped.error();
+    if (const Status stopped = audit_->AppendSync(StopRecord(outcome)); !stopped.ok())
+      outcome.audit_failure = stopped.error();
     return outcome;
   }
 
@@ -295,7 +311,8 @@ class Session {
 
 bool SessionReport::AllSucceeded() const {
   return !outcome.timed_out && !outcome.interrupted && audit_verified &&
-         std::all_of(tasks.begin(), tasks.end(), [](const agent::TaskReport& task) { return task.phase == "Succeeded"; });
+         std::all_of(tasks.begin(), tasks.end(),
+                     [](const agent::TaskReport& task) { return task.phase == "Succeeded"; });
 }
 
 Result<SessionReport> RunSession(const SessionOptions& options) {
@@ -315,20 +332,26 @@ void PrintSummary(const SessionReport& report) {
     succeeded += good ? 1 : 0;
     stopped += task.stopped_by != agent::Layer::kNone ? 1 : 0;
     std::string message = task.message;
-    if (task.stopped_by != agent::Layer::kNone) message = "[" + std::string(agent::LayerName(task.stopped_by)) + "] " + message;
+    if (task.stopped_by != agent::Layer::kNone)
+      message = "[" + std::string(agent::LayerName(task.stopped_by)) + "] " + message;
     if (task.final && !agent::IsFulfilled(task.phase)) message += " (left " + task.phase + " without a requeue)";
     rows.push_back({Cell{task.node}, Cell{task.plugin.empty() ? "-" : task.plugin},
-                    Cell{task.phase, good ? Tone::kGood : task.phase == "Omitted" ? Tone::kDim : Tone::kBad},
+                    Cell{task.phase, good                      ? Tone::kGood
+                                     : task.phase == "Omitted" ? Tone::kDim
+                                                               : Tone::kBad},
                     Cell{std::to_string(task.calls), Tone::kPlain, true},
-                    Cell{std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(task.elapsed).count()), Tone::kPlain, true},
+                    Cell{std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(task.elapsed).count()),
+                         Tone::kPlain, true},
                     Cell{task.tier.empty() ? "-" : task.tier}, Cell{std::to_string(task.allowed), Tone::kPlain, true},
                     Cell{std::to_string(task.refused), Tone::kPlain, true}, Cell{message}});
   }
   Print(Table({"NODE", "PLUGIN", "PHASE", "CALLS", "MS", "TIER", "ALLOWED", "REFUSED", "MESSAGE"}, rows));
   Print("\n" + std::to_string(report.tasks.size()) + " tasks: " + std::to_string(succeeded) + " succeeded, " +
-        std::to_string(report.tasks.size() - succeeded) + " did not, " + std::to_string(stopped) + " of them stopped by Bulkhead\n");
+        std::to_string(report.tasks.size() - succeeded) + " did not, " + std::to_string(stopped) +
+        " of them stopped by Bulkhead\n");
   Print("audit log: " + report.audit + ": " + std::to_string(report.audit_records) + " records, " +
-        (report.audit_verified ? "verified, head " + report.audit_head : "DOES NOT VERIFY: " + report.audit_reason) + "\n");
+        (report.audit_verified ? "verified, head " + report.audit_head : "DOES NOT VERIFY: " + report.audit_reason) +
+        "\n");
 }
 
 }  // namespace bulkhead::cli

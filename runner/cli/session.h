@@ -18,25 +18,25 @@ struct SessionOptions {
   std::vector<std::string> plugins;
   std::vector<std::string> policies;
   std::string audit = "bulkhead-audit.jsonl";
-  std::optional<sandbox::Tier> tier;            // nullopt: auto
-  std::map<std::string, std::string> rootfs;    // by plugin name
+  std::optional<sandbox::Tier> tier;          // nullopt: auto
+  std::map<std::string, std::string> rootfs;  // by plugin name
   std::vector<std::string> secret_files;
   std::optional<std::chrono::nanoseconds> timeout;
   std::chrono::nanoseconds start_timeout = std::chrono::seconds(20);
   size_t workers = 16;
-  std::string metrics;                          // empty: none
+  std::string metrics;  // empty: none
   bool verbose = false;
 };
 
 struct SessionReport {
   std::vector<agent::TaskReport> tasks;
-  Value status;                 // WorkflowTaskSet(s) with status
+  Value status;  // WorkflowTaskSet(s) with status
   agent::RunOutcome outcome;
   std::string audit;
   uint64_t audit_records = 0;
   std::string audit_head;
   bool audit_verified = false;
-  std::string audit_reason;     // when it does not verify
+  std::string audit_reason;  // when it does not verify
 
   bool AllSucceeded() const;
 };

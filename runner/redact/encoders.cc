@@ -15,11 +15,13 @@ namespace {
 constexpr size_t kShortestForm = 6;
 
 bool IsUnreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
 std::string Upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c; });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c; });
   return text;
 }
 
@@ -70,7 +72,8 @@ std::string AsciiJson(std::string_view secret) {
     }
     const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
     uint32_t rune = lead & (0x7FU >> length);
-    for (size_t k = 1; k < length && i + k < plain.size(); ++k) rune = (rune << 6U) | (static_cast<uint8_t>(plain[i + k]) & 0x3FU);
+    for (size_t k = 1; k < length && i + k < plain.size(); ++k)
+      rune = (rune << 6U) | (static_cast<uint8_t>(plain[i + k]) & 0x3FU);
     const auto unit = [&](uint32_t value) {
       const std::array<char, 2> bytes = {static_cast<char>(value >> 8U), static_cast<char>(value & 0xFFU)};
       out += "\\u" + HexEncode({bytes.data(), bytes.size()});
@@ -89,7 +92,8 @@ std::string AsciiJson(std::string_view secret) {
 std::string Replaced(std::string_view text, std::initializer_list<std::pair<char, std::string_view>> table) {
   std::string out;
   for (const char c : text) {
-    const auto* const found = std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.first == c; });
+    const auto* const found =
+        std::find_if(table.begin(), table.end(), [&](const auto& entry) { return entry.first == c; });
     if (found == table.end()) {
       out += c;
     } else {
@@ -104,7 +108,8 @@ std::string Replaced(std::string_view text, std::initializer_list<std::pair<char
 std::vector<std::string> EncodedForms(std::string_view secret) {
   std::vector<std::string> forms;
   const auto add = [&](std::string form) {
-    if (form.size() >= kShortestForm && std::find(forms.begin(), forms.end(), form) == forms.end()) forms.push_back(std::move(form));
+    if (form.size() >= kShortestForm && std::find(forms.begin(), forms.end(), form) == forms.end())
+      forms.push_back(std::move(form));
   };
   add(std::string(secret));
   for (size_t skipped = 0; skipped < 3; ++skipped) {
@@ -116,7 +121,8 @@ std::vector<std::string> EncodedForms(std::string_view secret) {
   add(Upper(HexEncode(secret)));
   for (const HexCase hex_case : {HexCase::kUpper, HexCase::kLower}) {
     add(Percent(secret, hex_case, IsUnreserved));
-    add(Percent(secret, hex_case, [](char c) { return IsUnreserved(c) || std::string_view("!'()*").find(c) != std::string_view::npos; }));
+    add(Percent(secret, hex_case,
+                [](char c) { return IsUnreserved(c) || std::string_view("!'()*").find(c) != std::string_view::npos; }));
     add(Replaced(Percent(secret, hex_case, [](char c) { return IsUnreserved(c) || c == ' '; }), {{' ', "+"}}));
     add(Percent(secret, hex_case, [](char) { return false; }));
   }

@@ -53,9 +53,9 @@ void AddPieces(const std::string& form, uint32_t secret, std::vector<Pattern>& p
 }  // namespace
 
 struct Redactor::State {
-  std::vector<std::string> masks;   // by secret
-  std::vector<Pattern> patterns;    // sorted by bytes, each once
-  std::bitset<256> first_bytes;     // of patterns
+  std::vector<std::string> masks;  // by secret
+  std::vector<Pattern> patterns;   // sorted by bytes, each once
+  std::bitset<256> first_bytes;    // of patterns
   size_t shortest = SIZE_MAX;
   size_t longest = 0;
   std::unique_ptr<hs_database_t, FreeDatabase> database;  // null: no secrets
@@ -108,7 +108,9 @@ class ScratchLease {
 
 Status Redactor::State::Compile() {
   std::sort(patterns.begin(), patterns.end(), [](const Pattern& a, const Pattern& b) { return a.bytes < b.bytes; });
-  patterns.erase(std::unique(patterns.begin(), patterns.end(), [](const Pattern& a, const Pattern& b) { return a.bytes == b.bytes; }), patterns.end());
+  patterns.erase(std::unique(patterns.begin(), patterns.end(),
+                             [](const Pattern& a, const Pattern& b) { return a.bytes == b.bytes; }),
+                 patterns.end());
   if (patterns.empty()) return OkStatus();
   std::vector<const char*> texts;
   std::vector<size_t> lengths;
@@ -124,15 +126,17 @@ Status Redactor::State::Compile() {
   const std::vector<unsigned> flags(patterns.size(), 0);
   hs_database_t* compiled = nullptr;
   hs_compile_error_t* error = nullptr;
-  if (hs_compile_lit_multi(texts.data(), flags.data(), ids.data(), lengths.data(), static_cast<unsigned>(patterns.size()), HS_MODE_BLOCK,
-                           nullptr, &compiled, &error) != HS_SUCCESS) {
+  if (hs_compile_lit_multi(texts.data(), flags.data(), ids.data(), lengths.data(),
+                           static_cast<unsigned>(patterns.size()), HS_MODE_BLOCK, nullptr, &compiled,
+                           &error) != HS_SUCCESS) {
     // The message may quote a pattern, which is a secret.
     hs_free_compile_error(error);
     return Error(Code::kInternal, "the secrets could not be compiled into a search");
   }
   database.reset(compiled);
   hs_scratch_t* scratch = nullptr;
-  if (hs_alloc_scratch(database.get(), &scratch) != HS_SUCCESS) return Error(Code::kResourceExhausted, "no memory for the search for secrets");
+  if (hs_alloc_scratch(database.get(), &scratch) != HS_SUCCESS)
+    return Error(Code::kResourceExhausted, "no memory for the search for secrets");
   scratches.emplace_back(scratch);
   return OkStatus();
 }
@@ -147,11 +151,15 @@ bool Redactor::State::Find(std::string_view text, hs_scratch_t* scratch, std::ve
   const auto on_match = [](unsigned id, unsigned long long, unsigned long long end, unsigned, void* raw) {
     auto* const found = static_cast<Context*>(raw);
     const Pattern& pattern = found->patterns[id];
-    found->matches.push_back({static_cast<size_t>(end) - pattern.bytes.size(), static_cast<size_t>(end), pattern.secret});
+    found->matches.push_back(
+        {static_cast<size_t>(end) - pattern.bytes.size(), static_cast<size_t>(end), pattern.secret});
     return 0;
   };
-  if (hs_scan(database.get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch, on_match, &context) != HS_SUCCESS) return false;
-  std::sort(matches.begin(), matches.end(), [](const Match& a, const Match& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
+  if (hs_scan(database.get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch, on_match, &context) !=
+      HS_SUCCESS)
+    return false;
+  std::sort(matches.begin(), matches.end(),
+            [](const Match& a, const Match& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
   return true;
 }
 
@@ -160,7 +168,9 @@ size_t Redactor::State::FirstOpen(std::string_view text) const {
   for (; at < text.size(); ++at) {
     if (!first_bytes.test(static_cast<uint8_t>(text[at]))) continue;
     const std::string_view tail = text.substr(at);
-    const auto next = std::upper_bound(patterns.begin(), patterns.end(), tail, [](std::string_view bytes, const Pattern& pattern) { return bytes < pattern.bytes; });
+    const auto next =
+        std::upper_bound(patterns.begin(), patterns.end(), tail,
+                         [](std::string_view bytes, const Pattern& pattern) { return bytes < pattern.bytes; });
     if (next != patterns.end() && std::string_view(next->bytes).starts_with(tail)) return at;
   }
   return text.size();
@@ -169,12 +179,14 @@ size_t Redactor::State::FirstOpen(std::string_view text) const {
 Redactor::Redactor(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Redactor::~Redactor() = default;
 
-Result<std::shared_ptr<const Redactor>> Redactor::Create(std::vector<NamedSecret> secrets) {
+Result<std::shared_ptr<const Redactor>> Redactor::Create(
+    std::vector<NamedSecret> secrets) {  // NOLINT(performance-unnecessary-value-param): taken, so that they are wiped
   auto state = std::make_unique<State>();
   for (const NamedSecret& secret : secrets) {
     if (secret.bytes.Reveal().size() < kMinimumBytes) {
-      return Error(Code::kInvalidInput, "the secret \"" + secret.name + "\" is shorter than " + std::to_string(kMinimumBytes) +
-                                            " bytes: masking it would shred ordinary text and show where it stands; use a longer one");
+      return Error(Code::kInvalidInput,
+                   "the secret \"" + secret.name + "\" is shorter than " + std::to_string(kMinimumBytes) +
+                       " bytes: masking it would shred ordinary text and show where it stands; use a longer one");
     }
     const auto index = static_cast<uint32_t>(state->masks.size());
     state->masks.push_back("[REDACTED:" + secret.name + "]");
@@ -184,14 +196,16 @@ Result<std::shared_ptr<const Redactor>> Redactor::Create(std::vector<NamedSecret
   return std::shared_ptr<const Redactor>(new Redactor(std::move(state)));
 }
 
-size_t Redactor::longest() const { return state_->longest; }
+size_t Redactor::longest() const {
+  return state_->longest;
+}
 
 // --- streams --------------------------------------------------------------------------------------
 
 struct StreamRedactor::State {
   std::shared_ptr<const Redactor> redactor;
-  std::string pending;        // seen, not yet given out
-  size_t masked_until = 0;    // bytes of `pending` that a mask already stands for
+  std::string pending;      // seen, not yet given out
+  size_t masked_until = 0;  // bytes of `pending` that a mask already stands for
   size_t masked = 0;
   std::vector<Match> matches;
 
@@ -257,7 +271,9 @@ void StreamRedactor::Finish(std::string& out) {
   state_->Take({}, true, scratch.get(), out);
 }
 
-size_t StreamRedactor::masked() const { return state_->masked; }
+size_t StreamRedactor::masked() const {
+  return state_->masked;
+}
 
 // --- whole texts ----------------------------------------------------------------------------------
 
@@ -268,7 +284,8 @@ bool Finds(const Redactor::State& rules, std::string_view text, hs_scratch_t* sc
   if (text.size() < rules.shortest) return false;
   const auto stop = [](unsigned, unsigned long long, unsigned long long, unsigned, void*) { return 1; };
   return scratch == nullptr || text.size() > UINT32_MAX ||
-         hs_scan(rules.database.get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch, stop, nullptr) != HS_SUCCESS;
+         hs_scan(rules.database.get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch, stop, nullptr) !=
+             HS_SUCCESS;
 }
 
 }  // namespace

@@ -45,7 +45,11 @@ std::string_view OutcomeName(Outcome outcome) {
 
 struct PluginClient::State {
   State(std::string plugin, Connector connect, certs::TlsContext tls, Secret bearer, ClientOptions client_options)
-      : name(std::move(plugin)), connector(std::move(connect)), context(std::move(tls)), token(std::move(bearer)), options(client_options) {}
+      : name(std::move(plugin)),
+        connector(std::move(connect)),
+        context(std::move(tls)),
+        token(std::move(bearer)),
+        options(client_options) {}
 
   const std::string name;
   const Connector connector;
@@ -55,8 +59,8 @@ struct PluginClient::State {
 
   std::atomic<int> starved{0};  // calls that have waited longer than kStarved for their first byte
   mutable std::mutex mutex;
-  std::vector<Connection> idle;                         // guarded by mutex; the last used at the back
-  std::set<std::string, std::less<>> unsupported;       // guarded by mutex
+  std::vector<Connection> idle;                    // guarded by mutex; the last used at the back
+  std::set<std::string, std::less<>> unsupported;  // guarded by mutex
 
   std::optional<Connection> TakeIdle(CallResult& result);
   Result<Connection> Open(Deadline deadline) const;
@@ -64,17 +68,21 @@ struct PluginClient::State {
   void DropIdle();
   std::string Request(std::string_view method, std::string_view body) const;
   // One request and its response. `retry_fresh` is set when a kept connection turned out to be closed.
-  void Exchange(Connection connection, std::string_view request, Deadline deadline, CallResult& result, bool& retry_fresh);
+  void Exchange(Connection connection, std::string_view request, Deadline deadline, CallResult& result,
+                bool& retry_fresh);
   Status ReadResponse(Connection& connection, Deadline deadline, ResponseParser& parser, CallResult& result);
   void Classify(ResponseParser& parser, CallResult& result) const;
 };
 
-PluginClient::PluginClient(std::string name, Connector connector, certs::TlsContext context, Secret token, ClientOptions options)
-    : state_(std::make_unique<State>(std::move(name), std::move(connector), std::move(context), std::move(token), options)) {}
+PluginClient::PluginClient(std::string name, Connector connector, certs::TlsContext context, Secret token,
+                           ClientOptions options)
+    : state_(std::make_unique<State>(std::move(name), std::move(connector), std::move(context), std::move(token),
+                                     options)) {}
 
 PluginClient::~PluginClient() = default;
 
-CallResult PluginClient::Call(std::string_view method, std::string_view body, Deadline deadline, const Sleeper& sleeper) {
+CallResult PluginClient::Call(std::string_view method, std::string_view body, Deadline deadline,
+                              const Sleeper& sleeper) {
   const auto begin = SteadyClock::now();
   thread_local std::minstd_rand random(std::random_device{}());
   std::uniform_real_distribution<double> jitter(0.0, state_->options.backoff_jitter);
@@ -138,7 +146,9 @@ bool PluginClient::KnownUnsupported(std::string_view method) const {
   return state_->unsupported.find(method) != state_->unsupported.end();
 }
 
-void PluginClient::DropConnections() { state_->DropIdle(); }
+void PluginClient::DropConnections() {
+  state_->DropIdle();
+}
 
 // --- connections ----------------------------------------------------------------------------------
 
@@ -185,7 +195,9 @@ std::string PluginClient::State::Request(std::string_view method, std::string_vi
   request.reserve(256 + body.size());
   request += "POST /api/v1/";
   request += method;
-  request += " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bulkhead\r\nContent-Type: application/json\r\nAccept: application/json\r\n";
+  request +=
+      " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bulkhead\r\nContent-Type: application/json\r\nAccept: "
+      "application/json\r\n";
   if (!token.empty()) {
     request += "Authorization: Bearer ";
     request += token.Reveal();
@@ -196,7 +208,8 @@ std::string PluginClient::State::Request(std::string_view method, std::string_vi
   return request;
 }
 
-void PluginClient::State::Exchange(Connection connection, std::string_view request, Deadline deadline, CallResult& result, bool& retry_fresh) {
+void PluginClient::State::Exchange(Connection connection, std::string_view request, Deadline deadline,
+                                   CallResult& result, bool& retry_fresh) {
   ResponseParser parser({options.max_header_bytes, options.max_reply_bytes});
   Status status = connection.stream.Write(request, deadline);
   // A plugin may answer, and close, before it has read the whole request: the answer counts.
@@ -226,14 +239,16 @@ void PluginClient::State::Exchange(Connection connection, std::string_view reque
   }
 }
 
-Status PluginClient::State::ReadResponse(Connection& connection, Deadline deadline, ResponseParser& parser, CallResult& result) {
+Status PluginClient::State::ReadResponse(Connection& connection, Deadline deadline, ResponseParser& parser,
+                                         CallResult& result) {
   std::array<char, kReadBuffer> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by Read
   const Deadline patience = SteadyClock::now() + kStarved;
   bool waiting = false;
   Status status;
   while (parser.state() == ResponseParser::State::kHead || parser.state() == ResponseParser::State::kBody) {
     const bool first = !parser.started() && !waiting;
-    const auto read = connection.stream.Read(buffer.data(), buffer.size(), first ? std::min(deadline, patience) : deadline);
+    const auto read =
+        connection.stream.Read(buffer.data(), buffer.size(), first ? std::min(deadline, patience) : deadline);
     if (!read.ok()) {
       if (first && read.error().code() == Code::kDeadlineExceeded && SteadyClock::now() < deadline) {
         waiting = true;
@@ -248,7 +263,8 @@ Status PluginClient::State::ReadResponse(Connection& connection, Deadline deadli
       parser.End();
       break;
     }
-    if (parser.Feed({buffer.data(), *read}) < *read && parser.state() == ResponseParser::State::kDone) result.early_bytes = true;
+    if (parser.Feed({buffer.data(), *read}) < *read && parser.state() == ResponseParser::State::kDone)
+      result.early_bytes = true;
   }
   if (waiting) starved.fetch_sub(1);
   return status;

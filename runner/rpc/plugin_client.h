@@ -34,11 +34,11 @@ std::string_view OutcomeName(Outcome outcome);
 
 struct CallResult {
   Outcome outcome = Outcome::kFatal;
-  int http_status = 0;           // 0 when no status line was had
-  std::string body;              // kReply: the body, at most max_reply_bytes. Hostile.
-  std::string reason;            // not kReply: a sentence; holds plugin text (at most 512 bytes, hostile)
+  int http_status = 0;  // 0 when no status line was had
+  std::string body;     // kReply: the body, at most max_reply_bytes. Hostile.
+  std::string reason;   // not kReply: a sentence; holds plugin text (at most 512 bytes, hostile)
   int attempts = 0;
-  bool early_bytes = false;      // the plugin had sent bytes nobody asked for on a kept connection
+  bool early_bytes = false;  // the plugin had sent bytes nobody asked for on a kept connection
   std::chrono::nanoseconds elapsed{0};
 };
 

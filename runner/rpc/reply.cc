@@ -15,7 +15,9 @@ constexpr size_t kMostNameShown = 64;
 constexpr size_t kMostIntegerDigits = 15;  // below 2^53: what every JSON reader keeps exactly
 
 // A name of the plugin's choice, short and harmless.
-std::string Shown(std::string_view name) { return EscapeForTerminal(name.substr(0, kMostNameShown)) + (name.size() > kMostNameShown ? "..." : ""); }
+std::string Shown(std::string_view name) {
+  return EscapeForTerminal(name.substr(0, kMostNameShown)) + (name.size() > kMostNameShown ? "..." : "");
+}
 
 // "/node/outputs/parameters/0/name" to "node.outputs.parameters[0].name".
 std::string PathOfPointer(std::string_view pointer) {
@@ -34,7 +36,8 @@ std::string PathOfPointer(std::string_view pointer) {
 
 bool IsPlainInteger(std::string_view lexeme) {
   if (lexeme.starts_with('-')) lexeme.remove_prefix(1);
-  return !lexeme.empty() && lexeme.size() <= kMostIntegerDigits && std::all_of(lexeme.begin(), lexeme.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !lexeme.empty() && lexeme.size() <= kMostIntegerDigits &&
+         std::all_of(lexeme.begin(), lexeme.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // Walks a tree beside Argo's types: reports what does not fit, and brings what does into the one form
@@ -51,7 +54,8 @@ class Checker {
  private:
   bool Keep(Member& member, const StructSpec& spec, const std::string& path) {
     const FieldSpec* const field = spec.Find(member.key);
-    const std::string inner = (path.empty() ? "" : path + ".") + (field != nullptr ? std::string(field->name) : Shown(member.key));
+    const std::string inner =
+        (path.empty() ? "" : path + ".") + (field != nullptr ? std::string(field->name) : Shown(member.key));
     if (field == nullptr) {
       Unknown(member.key, spec, inner);
       return false;
@@ -96,7 +100,8 @@ class Checker {
       case FieldType::kStruct: Struct(value, *field.child, path); break;
       case FieldType::kKeyedList:
         if (!value.is_array()) return WrongType(value, path, "a list");
-        for (size_t i = 0; i < value.items.size(); ++i) Struct(value.items[i], *field.child, path + "[" + std::to_string(i) + "]");
+        for (size_t i = 0; i < value.items.size(); ++i)
+          Struct(value.items[i], *field.child, path + "[" + std::to_string(i) + "]");
         break;
     }
   }
@@ -112,15 +117,20 @@ class Checker {
     std::vector<std::string_view> names;
     for (const FieldSpec& field : spec.fields) {
       if (FoldsTo(key, field.name)) {
-        return Add("decode.wrong-case", path, "\"" + Shown(key) + "\" is not the field \"" + std::string(field.name) + "\", which Go would take it for");
+        return Add(
+            "decode.wrong-case", path,
+            "\"" + Shown(key) + "\" is not the field \"" + std::string(field.name) + "\", which Go would take it for");
       }
       names.push_back(field.name);
     }
-    Add("decode.unknown-field", path, "Argo has no field \"" + Shown(key) + "\" in " + std::string(spec.name) + DidYouMean(key, names));
+    Add("decode.unknown-field", path,
+        "Argo has no field \"" + Shown(key) + "\" in " + std::string(spec.name) + DidYouMean(key, names));
   }
 
   void WrongType(const Value& value, const std::string& path, std::string_view expected) {
-    Add("decode.wrong-type", path, std::string(path.empty() ? "the reply" : path) + " must be " + std::string(expected) + ", not a " + std::string(KindName(value.kind)));
+    Add("decode.wrong-type", path,
+        std::string(path.empty() ? "the reply" : path) + " must be " + std::string(expected) + ", not a " +
+            std::string(KindName(value.kind)));
   }
 
   void Add(std::string_view id, const std::string& path, std::string message) {

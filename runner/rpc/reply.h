@@ -21,8 +21,8 @@ struct DecodeFault {
 };
 
 struct DecodedReply {
-  bool mine = false;                                   // false: `{}` or `null`
-  Value document;                                      // the reply as an object {"node": ..., "requeue": ...}
+  bool mine = false;  // false: `{}` or `null`
+  Value document;     // the reply as an object {"node": ..., "requeue": ...}
   std::optional<std::chrono::nanoseconds> requeue;
 };
 

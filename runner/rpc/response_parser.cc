@@ -11,7 +11,9 @@ namespace {
 constexpr size_t kMostHeaders = 128;
 constexpr size_t kReserveBody = 64U << 10U;
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // RFC 9110, section 5.6.2.
 bool IsTokenChar(char c) {
@@ -19,12 +21,17 @@ bool IsTokenChar(char c) {
   return std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
-bool IsTextChar(char c) { return c == '\t' || (static_cast<uint8_t>(c) >= 0x20U && c != 0x7F); }
+bool IsTextChar(char c) {
+  return c == '\t' || (static_cast<uint8_t>(c) >= 0x20U && c != 0x7F);
+}
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+char Lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
 
 bool EqualsIgnoringCase(std::string_view a, std::string_view lower) {
-  return a.size() == lower.size() && std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) { return Lower(x) == y; });
+  return a.size() == lower.size() &&
+         std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) { return Lower(x) == y; });
 }
 
 std::string_view Trim(std::string_view text) {
@@ -75,7 +82,8 @@ void ResponseParser::End() {
     state_ = State::kDone;
     return;
   }
-  Fail(state_ == State::kHead ? "the plugin closed the connection before its reply" : "the plugin closed the connection in the middle of its reply");
+  Fail(state_ == State::kHead ? "the plugin closed the connection before its reply"
+                              : "the plugin closed the connection in the middle of its reply");
   ended_early_ = true;
 }
 
@@ -84,7 +92,9 @@ void ResponseParser::Fail(std::string reason) {
   error_ = std::move(reason);
 }
 
-void ResponseParser::FailTooLarge() { Fail("reply is larger than " + std::to_string(limits_.body_bytes) + " bytes"); }
+void ResponseParser::FailTooLarge() {
+  Fail("reply is larger than " + std::to_string(limits_.body_bytes) + " bytes");
+}
 
 // --- head -----------------------------------------------------------------------------------------
 
@@ -108,7 +118,8 @@ size_t ResponseParser::FeedHead(std::string_view bytes) {
     }
   }
   if (end == std::string::npos) {
-    if (line_.size() >= limits_.head_bytes) Fail("the response's header is larger than " + std::to_string(limits_.head_bytes) + " bytes");
+    if (line_.size() >= limits_.head_bytes)
+      Fail("the response's header is larger than " + std::to_string(limits_.head_bytes) + " bytes");
     return std::min(room, bytes.size());
   }
   const size_t taken = end + 4 - before;
@@ -126,7 +137,8 @@ void ResponseParser::ParseHead() {
     const std::string_view line = head.substr(0, end);
     head = end == std::string_view::npos ? std::string_view() : head.substr(end + 2);
     if (!std::all_of(line.begin(), line.end(), IsTextChar)) return Fail("a control character in the response's header");
-    if (!first && ++headers > kMostHeaders) return Fail("more than " + std::to_string(kMostHeaders) + " header fields in the response");
+    if (!first && ++headers > kMostHeaders)
+      return Fail("more than " + std::to_string(kMostHeaders) + " header fields in the response");
     if (!(first ? ParseStatusLine(line) : ParseHeader(line))) return;
   }
   ChooseFraming();
@@ -134,8 +146,8 @@ void ResponseParser::ParseHead() {
 
 bool ResponseParser::ParseStatusLine(std::string_view line) {
   // HTTP/1.1 200 OK
-  const bool shape = line.size() >= 12 && (line[7] == '0' || line[7] == '1') && line[8] == ' ' && IsDigit(line[9]) && IsDigit(line[10]) &&
-                     IsDigit(line[11]) && (line.size() == 12 || line[12] == ' ');
+  const bool shape = line.size() >= 12 && (line[7] == '0' || line[7] == '1') && line[8] == ' ' && IsDigit(line[9]) &&
+                     IsDigit(line[10]) && IsDigit(line[11]) && (line.size() == 12 || line[12] == ' ');
   if (!shape) {
     Fail("the plugin's answer has no valid HTTP/1.x status line");
     return false;
@@ -191,7 +203,8 @@ bool ResponseParser::ParseHeader(std::string_view line) {
 void ResponseParser::ChooseFraming() {
   keep_alive_ = !says_close_ && (!http_1_0_ || says_keep_alive_);
   if (has_encoding_ && (has_length_ || http_1_0_)) {
-    return Fail(has_length_ ? "both Transfer-Encoding and Content-Length in the response" : "Transfer-Encoding in an HTTP/1.0 response");
+    return Fail(has_length_ ? "both Transfer-Encoding and Content-Length in the response"
+                            : "Transfer-Encoding in an HTTP/1.0 response");
   }
   if (status_ == 204 || status_ == 304) {
     state_ = State::kDone;
@@ -291,7 +304,8 @@ void ResponseParser::ParseChunkSize(std::string_view line) {
     if (digits == kMostDigits) return FailTooLarge();
     size = size * 16 + static_cast<size_t>(HexValue(line[digits]));
   }
-  if (digits == 0 || (digits < line.size() && line[digits] != ';')) return Fail("a malformed chunk size in the response");
+  if (digits == 0 || (digits < line.size() && line[digits] != ';'))
+    return Fail("a malformed chunk size in the response");
   if (size > limits_.body_bytes - body_.size()) return FailTooLarge();
   left_ = size;
   chunk_ = size == 0 ? Chunk::kTrailer : Chunk::kData;

@@ -62,8 +62,8 @@ class ResponseParser {
   const ResponseLimits limits_;
   State state_ = State::kHead;
   bool started_ = false;
-  std::string line_;       // the head so far, or the chunk line so far
-  size_t overhead_ = 0;    // bytes of chunk lines and trailers
+  std::string line_;     // the head so far, or the chunk line so far
+  size_t overhead_ = 0;  // bytes of chunk lines and trailers
   std::string body_;
   std::string error_;
   bool ended_early_ = false;
@@ -78,7 +78,7 @@ class ResponseParser {
   bool has_encoding_ = false;
   Framing framing_ = Framing::kNone;
   Chunk chunk_ = Chunk::kSize;
-  size_t left_ = 0;        // of the body or the chunk
+  size_t left_ = 0;  // of the body or the chunk
 };
 
 }  // namespace bulkhead::rpc

@@ -17,14 +17,21 @@ LayerReport Namespaces(const KernelFeatures& features) {
   report.strict_ok = features.user_namespaces && features.all_namespaces && features.mount_proc;
   if (!report.strict_ok) {
     report.strict = ReasonFor(features, "namespaces");
-    report.lift = "run as root, or allow unprivileged user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), and in a "
-                  "container give it an unmasked /proc (securityContext.procMount: Unmasked)";
+    report.lift =
+        "run as root, or allow unprivileged user namespaces (sysctl user.max_user_namespaces, "
+        "kernel.unprivileged_userns_clone), and in a "
+        "container give it an unmasked /proc (securityContext.procMount: Unmasked)";
   }
   return report;
 }
 
 LayerReport FileSystem(const KernelFeatures& features) {
-  LayerReport report = {"file system", "own root, read-only, private tmpfs; Landlock inside", "Landlock ABI " + std::to_string(features.landlock_abi), true, true, ""};
+  LayerReport report = {"file system",
+                        "own root, read-only, private tmpfs; Landlock inside",
+                        "Landlock ABI " + std::to_string(features.landlock_abi),
+                        true,
+                        true,
+                        ""};
   report.restricted_ok = features.landlock_abi >= 1;
   report.strict_ok = features.all_namespaces && features.landlock_abi >= 1;
   if (features.landlock_abi < 1) {
@@ -37,7 +44,12 @@ LayerReport FileSystem(const KernelFeatures& features) {
 }
 
 LayerReport Network(const KernelFeatures& features) {
-  LayerReport report = {"network", "own network namespace, only the shim's way in", "Landlock: binds its own port, connects nowhere; seccomp: TCP only", true, true, ""};
+  LayerReport report = {"network",
+                        "own network namespace, only the shim's way in",
+                        "Landlock: binds its own port, connects nowhere; seccomp: TCP only",
+                        true,
+                        true,
+                        ""};
   report.strict_ok = features.all_namespaces;
   if (!report.strict_ok) report.strict = "needs a network namespace";
   if (features.landlock_abi < 4) {
@@ -49,7 +61,12 @@ LayerReport Network(const KernelFeatures& features) {
 }
 
 LayerReport OtherProcesses(const KernelFeatures& features) {
-  LayerReport report = {"other processes", "own pid namespace; agent and shim not dumpable", "Landlock scopes signals; ptrace and /proc of others refused", true, true, ""};
+  LayerReport report = {"other processes",
+                        "own pid namespace; agent and shim not dumpable",
+                        "Landlock scopes signals; ptrace and /proc of others refused",
+                        true,
+                        true,
+                        ""};
   report.strict_ok = features.all_namespaces;
   if (!report.strict_ok) report.strict = "needs a pid namespace";
   if (features.landlock_abi < 6) {
@@ -61,7 +78,8 @@ LayerReport OtherProcesses(const KernelFeatures& features) {
 }
 
 LayerReport SystemCalls(const KernelFeatures& features) {
-  const std::string how = features.seccomp_user_notify ? "seccomp allow-list; a violation is named and kills" : "seccomp allow-list; a violation kills";
+  const std::string how = features.seccomp_user_notify ? "seccomp allow-list; a violation is named and kills"
+                                                       : "seccomp allow-list; a violation kills";
   LayerReport report = {"system calls", how, how, features.seccomp_filter, features.seccomp_filter, ""};
   if (!features.seccomp_filter) {
     report.strict = report.restricted = ReasonFor(features, "system calls");
@@ -80,7 +98,8 @@ LayerReport Resources(const KernelFeatures& features) {
   LayerReport report = {"resources", group, group, true, true, ""};
   if (features.cgroup_version == 0) {
     report.strict = report.restricted = "rlimits, and the shim's watch over memory and processes";
-    report.lift = "give the agent a cgroup of its own with the controllers memory, pids and cpu (" + ReasonFor(features, "resources") + ")";
+    report.lift = "give the agent a cgroup of its own with the controllers memory, pids and cpu (" +
+                  ReasonFor(features, "resources") + ")";
   }
   return report;
 }
@@ -100,7 +119,7 @@ Value ToValue(const LayerReport& layer) {
 
 TierReport Assess(const KernelFeatures& features) {
   TierReport report;
-  report.layers = {Namespaces(features),  FileSystem(features), Network(features),   OtherProcesses(features),
+  report.layers = {Namespaces(features),  FileSystem(features), Network(features),  OtherProcesses(features),
                    SystemCalls(features), Privileges(),         Resources(features)};
   report.strict = report.restricted = true;
   for (const LayerReport& layer : report.layers) {
@@ -115,8 +134,9 @@ TierReport Assess(const KernelFeatures& features) {
 Result<Tier> BestTier(const TierReport& report) {
   if (report.strict) return Tier::kStrict;
   if (report.restricted) return Tier::kRestricted;
-  return Error(Code::kUnsupported, "this place offers no sandbox tier, so no plugin is started; strict: " + report.strict_reason +
-                                       "; restricted: " + report.restricted_reason + "; see `bulkhead doctor`");
+  return Error(Code::kUnsupported,
+               "this place offers no sandbox tier, so no plugin is started; strict: " + report.strict_reason +
+                   "; restricted: " + report.restricted_reason + "; see `bulkhead doctor`");
 }
 
 Value ToValue(const TierReport& report, const KernelFeatures& features) {

@@ -43,7 +43,9 @@ class Assembler {
 
   void LoadNr() { Emit(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)); }
   void LoadArch() { Emit(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)); }
-  void LoadArgument(unsigned index) { Emit(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t))); }
+  void LoadArgument(unsigned index) {
+    Emit(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t)));
+  }
   void And(uint32_t mask) { Emit(BPF_ALU | BPF_AND | BPF_K, mask); }
   void JumpIfEqual(uint32_t value, Label label) { Jump(BPF_JEQ, value, label, true); }
   void JumpUnlessEqual(uint32_t value, Label label) { Jump(BPF_JEQ, value, label, false); }
@@ -64,7 +66,9 @@ class Assembler {
     Label label = 0;
     bool taken = false;
   };
-  void Emit(unsigned operation, size_t k) { code_.push_back({static_cast<uint16_t>(operation), 0, 0, static_cast<uint32_t>(k)}); }
+  void Emit(unsigned operation, size_t k) {
+    code_.push_back({static_cast<uint16_t>(operation), 0, 0, static_cast<uint32_t>(k)});
+  }
   void Jump(unsigned test, uint32_t k, Label label, bool taken) {
     patches_.push_back({code_.size(), label, taken});
     Emit(BPF_JMP | test | BPF_K, k);

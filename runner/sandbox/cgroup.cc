@@ -67,7 +67,8 @@ std::map<std::string, std::string> ReadOwnPaths() {
     const size_t first = line.find(':');
     const size_t second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    for (const std::string& controller : Split(line.substr(first + 1, second - first - 1), ',')) paths[controller] = line.substr(second + 1);
+    for (const std::string& controller : Split(line.substr(first + 1, second - first - 1), ','))
+      paths[controller] = line.substr(second + 1);
   }
   return paths;
 }
@@ -77,7 +78,9 @@ bool HasWord(const std::string& list, char separator, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-std::string TrialName() { return std::string(kPrefix) + std::to_string(::getpid()) + "-probe"; }
+std::string TrialName() {
+  return std::string(kPrefix) + std::to_string(::getpid()) + "-probe";
+}
 
 bool CanMakeIn(const std::string& folder) {
   const std::string trial = folder + "/" + TrialName();
@@ -111,7 +114,9 @@ CgroupPlace FindVersion2(const std::vector<Mount>& mounts, const std::map<std::s
 CgroupPlace FindVersion1(const std::vector<Mount>& mounts, const std::map<std::string, std::string>& own) {
   CgroupPlace place;
   for (const char* const controller : {"memory", "pids", "cpu"}) {
-    const auto mount = std::find_if(mounts.begin(), mounts.end(), [&](const Mount& m) { return m.type == "cgroup" && HasWord(m.options, ',', controller); });
+    const auto mount = std::find_if(mounts.begin(), mounts.end(), [&](const Mount& m) {
+      return m.type == "cgroup" && HasWord(m.options, ',', controller);
+    });
     const auto path = own.find(controller);
     if (mount == mounts.end() || path == own.end()) {
       place.reason = std::string("no cgroup hierarchy with the controller ") + controller + " is mounted";
@@ -137,7 +142,8 @@ Status SetLimits(int version, const std::vector<std::string>& folders, const Lim
     BULKHEAD_TRY(WriteFile(folder + "/memory.max", memory));
     (void)WriteFile(folder + "/memory.swap.max", "0");  // absent without swap
     BULKHEAD_TRY(WriteFile(folder + "/pids.max", pids));
-    if (quota > 0) BULKHEAD_TRY(WriteFile(folder + "/cpu.max", std::to_string(quota) + " " + std::to_string(kCpuPeriod)));
+    if (quota > 0)
+      BULKHEAD_TRY(WriteFile(folder + "/cpu.max", std::to_string(quota) + " " + std::to_string(kCpuPeriod)));
     return OkStatus();
   }
   BULKHEAD_TRY(WriteFile(folders[0] + "/memory.limit_in_bytes", memory));
@@ -171,9 +177,11 @@ void SweepCgroups(const CgroupPlace& place) {
   }
 }
 
-Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place, const std::string& name, const Limits& limits) {
+Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place, const std::string& name,
+                                               const Limits& limits) {
   static std::atomic<uint64_t> counter = 0;  // only tells names apart
-  const std::string leaf = "/" + std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1)) + "-" + name;
+  const std::string leaf =
+      "/" + std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1)) + "-" + name;
   std::unique_ptr<Cgroup> group(new Cgroup(place.version, {}));
   for (const std::string& folder : place.folders) {
     const std::string path = folder + leaf;
@@ -184,7 +192,9 @@ Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place, const s
   return group;
 }
 
-Cgroup::~Cgroup() { Remove(); }
+Cgroup::~Cgroup() {
+  Remove();
+}
 
 std::vector<std::string> Cgroup::procs_files() const {
   std::vector<std::string> files;
@@ -194,7 +204,8 @@ std::vector<std::string> Cgroup::procs_files() const {
 
 bool Cgroup::OutOfMemory() const {
   if (folders_.empty()) return false;
-  const auto text = ReadFile(folders_.front() + (version_ == 2 ? "/memory.events" : "/memory.oom_control"), kMostProcFile);
+  const auto text =
+      ReadFile(folders_.front() + (version_ == 2 ? "/memory.events" : "/memory.oom_control"), kMostProcFile);
   if (!text.ok()) return false;
   for (const std::string& line : Split(*text, '\n')) {
     if (line.starts_with("oom_kill ") && line != "oom_kill 0") return true;

@@ -13,9 +13,9 @@ namespace bulkhead::sandbox {
 
 // Where child groups can be made; found once. A plain value.
 struct CgroupPlace {
-  int version = 0;                    // 2, 1, or 0: nowhere
-  std::vector<std::string> folders;   // v2: one; v1: memory, pids, cpu, in this order
-  std::string reason;                 // version 0: why
+  int version = 0;                   // 2, 1, or 0: nowhere
+  std::vector<std::string> folders;  // v2: one; v1: memory, pids, cpu, in this order
+  std::string reason;                // version 0: why
 };
 CgroupPlace FindCgroupPlace();
 
@@ -25,7 +25,8 @@ void SweepCgroups(const CgroupPlace& place);
 // The folders exist as long as this object. Not thread-safe.
 class Cgroup {
  public:
-  static Result<std::unique_ptr<Cgroup>> Create(const CgroupPlace& place, const std::string& name, const Limits& limits);
+  static Result<std::unique_ptr<Cgroup>> Create(const CgroupPlace& place, const std::string& name,
+                                                const Limits& limits);
   ~Cgroup();
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;

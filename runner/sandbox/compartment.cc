@@ -43,7 +43,9 @@ Attestation FromMessage(Tier tier, const AttestationMessage& message) {
 pid_t ProcessOf(const UniqueFd& pidfd) {
   const auto info = ReadFile("/proc/self/fdinfo/" + std::to_string(pidfd.get()), 4096);
   const size_t line = info.ok() ? info->find("Pid:") : std::string::npos;
-  return line == std::string::npos ? -1 : std::atoi(info->c_str() + line + 4);  // NOLINT(cert-err34-c): the kernel's own number
+  return line == std::string::npos
+             ? -1
+             : std::atoi(info->c_str() + line + 4);  // NOLINT(cert-err34-c): the kernel's own number
 }
 
 ExitReport FromWaitStatus(int status) {
@@ -126,7 +128,8 @@ ExitReport Compartment::Conclude() const {
   ExitReport end;
   end.cause = kill_asked ? ExitReport::Cause::kKilled : ExitReport::Cause::kShimFailed;
   if (cause.has_value()) end = *cause;
-  const bool killed = end.cause == ExitReport::Cause::kShimFailed || (end.cause == ExitReport::Cause::kSignalled && end.signal == SIGKILL);
+  const bool killed = end.cause == ExitReport::Cause::kShimFailed ||
+                      (end.cause == ExitReport::Cause::kSignalled && end.signal == SIGKILL);
   if (out_of_memory && killed) end.cause = ExitReport::Cause::kMemory;
   return end;
 }

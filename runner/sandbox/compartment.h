@@ -24,10 +24,10 @@ struct Compartment {
   Tier tier = Tier::kStrict;
   LaunchCallbacks callbacks;
   UniqueFd control;
-  UniqueFd output[2];        // the plugin's stdout and stderr
-  pid_t spawned = -1;        // bulkhead-init as spawned; strict: only until it has made the namespaces
+  UniqueFd output[2];  // the plugin's stdout and stderr
+  pid_t spawned = -1;  // bulkhead-init as spawned; strict: only until it has made the namespaces
   UniqueFd spawned_pidfd;
-  UniqueFd shim_pidfd;       // strict: the first process of the compartment
+  UniqueFd shim_pidfd;  // strict: the first process of the compartment
   std::unique_ptr<Cgroup> cgroup;
   std::optional<TempDir> scratch;
   std::optional<ExitReport> cause;  // what init said of the end

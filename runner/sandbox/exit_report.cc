@@ -30,7 +30,8 @@ std::string ExitReport::ToString() const {
     case Cause::kMemory: return "killed: it exceeded its memory or process limit (resources.limits)";
     case Cause::kKilled: return "killed by the agent";
     case Cause::kSetupFailed:
-      return "its compartment could not be made: " + step + (error_number == 0 ? "" : ": " + std::string(std::strerror(error_number)));
+      return "its compartment could not be made: " + step +
+             (error_number == 0 ? "" : ": " + std::string(std::strerror(error_number)));
     case Cause::kShimFailed: return "its shim ended unexpectedly";
   }
   return "";

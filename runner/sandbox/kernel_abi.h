@@ -65,8 +65,8 @@ inline constexpr uint64_t kScopeAbstractUnixSocket = 1ULL << 0U;  // ABI 6, 6.12
 inline constexpr uint64_t kScopeSignal = 1ULL << 1U;              // ABI 6, 6.12
 
 // Address families, protocols and flags that a filter has to name.
-inline constexpr uint32_t kIpprotoMptcp = 262;     // 5.6
-inline constexpr uint32_t kMsgFastopen = 0x20000000;  // 3.6
+inline constexpr uint32_t kIpprotoMptcp = 262;         // 5.6
+inline constexpr uint32_t kMsgFastopen = 0x20000000;   // 3.6
 inline constexpr uint32_t kCloneNewtime = 0x00000080;  // 5.6; clone3 and unshare only
 
 }  // namespace bulkhead::sandbox::abi

@@ -19,9 +19,12 @@ namespace bulkhead::sandbox {
 
 namespace {
 
-constexpr int kOtherNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr int kOtherNamespaces =
+    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
-bool SeccompActionAvailable(uint32_t action) { return ::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0; }
+bool SeccompActionAvailable(uint32_t action) {
+  return ::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
 
 // What a trial child found out: the first step that failed, and its errno. Fits an exit code.
 enum Step : int { kAllGood = 0, kUserNamespace = 1, kNamespaces = 2, kFork = 3, kProc = 4 };
@@ -33,7 +36,9 @@ struct Trial {
 
 // fork(2) without its handlers: a sanitizer's would start a thread in the child, and a process with threads
 // gets no user namespace (unshare(2)).
-pid_t BareFork() { return static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr)); }
+pid_t BareFork() {
+  return static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+}
 
 // In a child, since none of this can be undone. Only system calls: the caller may have threads.
 Trial TryNamespaces() {
@@ -94,7 +99,8 @@ KernelFeatures ProbeKernel() {
   if (abi <= 0) features.reasons.push_back(Reason("file system", "the kernel offers no Landlock", errno));
 
   features.seccomp_filter = SeccompActionAvailable(SECCOMP_RET_KILL_PROCESS);
-  if (!features.seccomp_filter) features.reasons.push_back(Reason("system calls", "the kernel offers no seccomp filters", errno));
+  if (!features.seccomp_filter)
+    features.reasons.push_back(Reason("system calls", "the kernel offers no seccomp filters", errno));
   features.seccomp_user_notify = features.seccomp_filter && SeccompActionAvailable(SECCOMP_RET_USER_NOTIF);
 
   const Trial trial = TryNamespaces();
@@ -102,16 +108,27 @@ KernelFeatures ProbeKernel() {
   features.all_namespaces = trial.step == kAllGood || trial.step == kProc;
   features.mount_proc = trial.step == kAllGood;
   switch (trial.step) {
-    case kUserNamespace: features.reasons.push_back(Reason("namespaces", "no user namespace can be made", trial.error_number)); break;
-    case kNamespaces: features.reasons.push_back(Reason("namespaces", "no mount, pid, net, ipc, uts and cgroup namespaces can be made", trial.error_number)); break;
-    case kFork: features.reasons.push_back(Reason("namespaces", "no child could be started to try", trial.error_number)); break;
-    case kProc: features.reasons.push_back(Reason("namespaces", "a fresh /proc can't be mounted (is /proc masked here?)", trial.error_number)); break;
+    case kUserNamespace:
+      features.reasons.push_back(Reason("namespaces", "no user namespace can be made", trial.error_number));
+      break;
+    case kNamespaces:
+      features.reasons.push_back(
+          Reason("namespaces", "no mount, pid, net, ipc, uts and cgroup namespaces can be made", trial.error_number));
+      break;
+    case kFork:
+      features.reasons.push_back(Reason("namespaces", "no child could be started to try", trial.error_number));
+      break;
+    case kProc:
+      features.reasons.push_back(
+          Reason("namespaces", "a fresh /proc can't be mounted (is /proc masked here?)", trial.error_number));
+      break;
     default: break;
   }
 
   const CgroupPlace place = FindCgroupPlace();
   features.cgroup_version = place.version;
-  if (place.version == 0) features.reasons.push_back(Reason("resources", place.reason.empty() ? "no cgroup can be made" : place.reason, 0));
+  if (place.version == 0)
+    features.reasons.push_back(Reason("resources", place.reason.empty() ? "no cgroup can be made" : place.reason, 0));
   return features;
 }
 

@@ -14,7 +14,9 @@ namespace bulkhead::sandbox {
 namespace {
 
 // -errno of an error, else the result.
-long OrErrno(long result) noexcept { return result < 0 ? -errno : result; }
+long OrErrno(long result) noexcept {
+  return result < 0 ? -errno : result;
+}
 
 int AddPath(int ruleset, const LandlockView& view, const LandlockPathRule& rule) noexcept {
   if (rule.path >= view.paths_size) return -EFAULT;

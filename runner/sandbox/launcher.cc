@@ -71,7 +71,8 @@ bool SendFd(int control, std::string_view message, int fd) {
 
 Secret IdentityMessage(const certs::Identity& server, std::string_view client_uri) {
   std::string message(1, static_cast<char>(Order::kIdentity));
-  for (const std::string_view part : {std::string_view(server.certificate_der), server.private_key_der.Reveal(), std::string_view(server.authority_der), client_uri}) {
+  for (const std::string_view part : {std::string_view(server.certificate_der), server.private_key_der.Reveal(),
+                                      std::string_view(server.authority_der), client_uri}) {
     const auto size = static_cast<uint32_t>(part.size());
     message.append(reinterpret_cast<const char*>(&size), sizeof size);
     message += part;
@@ -87,7 +88,10 @@ Error FromReport(const ExitReport& report) {
 class Process : public SandboxedProcess {
  public:
   Process(std::shared_ptr<Compartment> compartment, Supervisor& supervisor)
-      : compartment_(std::move(compartment)), supervisor_(supervisor), attestation_(*compartment_->attestation), pid_(compartment_->tier == Tier::kStrict ? compartment_->shim : compartment_->spawned) {}
+      : compartment_(std::move(compartment)),
+        supervisor_(supervisor),
+        attestation_(*compartment_->attestation),
+        pid_(compartment_->tier == Tier::kStrict ? compartment_->shim : compartment_->spawned) {}
 
   ~Process() override {
     Kill();
@@ -100,7 +104,8 @@ class Process : public SandboxedProcess {
 
   Status WaitReady(std::chrono::nanoseconds timeout) override {
     std::unique_lock lock(compartment_->mutex);
-    const bool happened = compartment_->changed.wait_for(lock, timeout, [&] { return compartment_->ready || compartment_->report.has_value(); });
+    const bool happened = compartment_->changed.wait_for(
+        lock, timeout, [&] { return compartment_->ready || compartment_->report.has_value(); });
     if (compartment_->report.has_value()) return FromReport(*compartment_->report);
     if (!happened) return Error(Code::kDeadlineExceeded, "it does not listen");
     return OkStatus();
@@ -135,8 +140,8 @@ class Process : public SandboxedProcess {
 
 class RealLauncher : public Launcher {
  public:
-  RealLauncher(KernelFeatures features, LauncherOptions options, std::unique_ptr<Supervisor> supervisor, std::unique_ptr<Spawner> spawner,
-               std::string shim_filter)
+  RealLauncher(KernelFeatures features, LauncherOptions options, std::unique_ptr<Supervisor> supervisor,
+               std::unique_ptr<Spawner> spawner, std::string shim_filter)
       : features_(std::move(features)),
         options_(std::move(options)),
         supervisor_(std::move(supervisor)),
@@ -154,11 +159,12 @@ class RealLauncher : public Launcher {
     }
   }
 
-  Result<std::unique_ptr<SandboxedProcess>> Launch(const SandboxSpec& spec, const certs::Identity* server, std::string_view client_uri,
-                                                   LaunchCallbacks callbacks) override {
+  Result<std::unique_ptr<SandboxedProcess>> Launch(const SandboxSpec& spec, const certs::Identity* server,
+                                                   std::string_view client_uri, LaunchCallbacks callbacks) override {
     BULKHEAD_TRY(Validate(spec));
     BULKHEAD_TRY(CheckTier(spec.tier));
-    if ((spec.serve_port != 0) != (server != nullptr)) return Error(Code::kInternal, "a served port and an identity come together");
+    if ((spec.serve_port != 0) != (server != nullptr))
+      return Error(Code::kInternal, "a served port and an identity come together");
     auto compartment = std::make_shared<Compartment>();
     compartment->tier = spec.tier;
     compartment->callbacks = std::move(callbacks);
@@ -222,7 +228,8 @@ class RealLauncher : public Launcher {
     const std::lock_guard lock(mutex_);
     std::string& filter = filters_[{spec.seccomp_profile, spec.tier, spec.ports.empty()}];
     if (filter.empty()) {
-      BULKHEAD_ASSIGN(SeccompProgram program, CompilePluginFilter(spec.seccomp_profile, spec.tier, features_, spec.ports));
+      BULKHEAD_ASSIGN(SeccompProgram program,
+                      CompilePluginFilter(spec.seccomp_profile, spec.tier, features_, spec.ports));
       filter = std::move(program.bpf);
     }
     return filter;
@@ -234,7 +241,8 @@ class RealLauncher : public Launcher {
     const std::string path = scratch.path();
     if (features_.root && ::chown(path.c_str(), spec.uid, spec.gid) != 0) return ErrnoError("chown " + path, errno);
     compartment.scratch.emplace(std::move(scratch));
-    const bool has_tmpdir = std::any_of(plan.env.begin(), plan.env.end(), [](const std::string& variable) { return variable.starts_with("TMPDIR="); });
+    const bool has_tmpdir = std::any_of(plan.env.begin(), plan.env.end(),
+                                        [](const std::string& variable) { return variable.starts_with("TMPDIR="); });
     if (!has_tmpdir) plan.env.push_back("TMPDIR=" + path);
     return path;
   }
@@ -259,7 +267,8 @@ class RealLauncher : public Launcher {
     plan.port_rules.assign(view.port_rules, view.port_rules + view.port_count);
   }
 
-  Status Start(const SandboxSpec& spec, const Plan& plan, const certs::Identity* server, std::string_view client_uri, Compartment& compartment) const {
+  Status Start(const SandboxSpec& spec, const Plan& plan, const certs::Identity* server, std::string_view client_uri,
+               Compartment& compartment) const {
     BULKHEAD_ASSIGN(Pair out, MakePipe());
     BULKHEAD_ASSIGN(Pair err, MakePipe());
     BULKHEAD_ASSIGN(Pair control, MakeSockets(SOCK_SEQPACKET));
@@ -268,7 +277,8 @@ class RealLauncher : public Launcher {
     if (plan.keep_token_fd) {
       BULKHEAD_ASSIGN(token, SealedMemory("token", spec.token));
     }
-    const InitFds fds = {out.theirs.get(), err.theirs.get(), control.theirs.get(), plan_memory.get(), token.valid() ? token.get() : -1};
+    const InitFds fds = {out.theirs.get(), err.theirs.get(), control.theirs.get(), plan_memory.get(),
+                         token.valid() ? token.get() : -1};
     BULKHEAD_ASSIGN(Spawned spawned, spawner_->Spawn(fds));
     compartment.spawned = spawned.pid;
     compartment.spawned_pidfd = std::move(spawned.pidfd);
@@ -281,12 +291,16 @@ class RealLauncher : public Launcher {
     return OkStatus();
   }
 
-  Result<std::unique_ptr<SandboxedProcess>> AwaitAttestation(const Plan& plan, const std::shared_ptr<Compartment>& compartment) {
+  Result<std::unique_ptr<SandboxedProcess>> AwaitAttestation(const Plan& plan,
+                                                             const std::shared_ptr<Compartment>& compartment) {
     bool in_time = false;
     {
       std::unique_lock lock(compartment->mutex);
-      in_time = compartment->changed.wait_for(lock, kSetupPatience, [&] { return compartment->attestation.has_value() || compartment->report.has_value(); });
-      if (!compartment->attestation.has_value() && compartment->report.has_value()) return FromReport(*compartment->report);
+      in_time = compartment->changed.wait_for(lock, kSetupPatience, [&] {
+        return compartment->attestation.has_value() || compartment->report.has_value();
+      });
+      if (!compartment->attestation.has_value() && compartment->report.has_value())
+        return FromReport(*compartment->report);
     }
     if (!in_time) {
       supervisor_->Kill(compartment);
@@ -296,7 +310,8 @@ class RealLauncher : public Launcher {
     // bulkhead-init insists on the same; a broken one must not pass here either.
     const Attestation& proof = process->attestation();
     const bool proved = proof.no_new_privs && proof.seccomp_filter && proof.capabilities_empty && proof.probe_denied &&
-                        (!plan.landlock || proof.landlock_denied) && (plan.tier != Tier::kStrict || proof.namespaces.size() == kNamespaces.size());
+                        (!plan.landlock || proof.landlock_denied) &&
+                        (plan.tier != Tier::kStrict || proof.namespaces.size() == kNamespaces.size());
     if (!proved) return Error(Code::kUnsupported, "its compartment could not be proved: the plugin was not started");
     return std::unique_ptr<SandboxedProcess>(std::move(process));
   }
@@ -333,7 +348,8 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(const KernelFeatures& feature
   }
   BULKHEAD_ASSIGN(std::unique_ptr<Spawner> spawner, Spawner::Create(options.init_path));
   BULKHEAD_ASSIGN(std::unique_ptr<Supervisor> supervisor, Supervisor::Create());
-  return std::unique_ptr<Launcher>(new RealLauncher(features, std::move(options), std::move(supervisor), std::move(spawner), std::move(shim_filter)));
+  return std::unique_ptr<Launcher>(new RealLauncher(features, std::move(options), std::move(supervisor),
+                                                    std::move(spawner), std::move(shim_filter)));
 }
 
 TierReport TryTiers(const KernelFeatures& features, Launcher& launcher) {
@@ -350,7 +366,9 @@ TierReport TryTiers(const KernelFeatures& features, Launcher& launcher) {
     if (process.ok()) end = (*process)->WaitExit(std::chrono::seconds(10));
     available = end.has_value() && end->cause == ExitReport::Cause::kExited && end->exit_code == 0;
     if (available) return;
-    reason = "a trial launch failed: " + (!process.ok() ? process.error().message() : end.has_value() ? end->ToString() : "it did not end");
+    reason = "a trial launch failed: " + (!process.ok()     ? process.error().message()
+                                          : end.has_value() ? end->ToString()
+                                                            : "it did not end");
   };
   attempt(Tier::kStrict, report.strict, report.strict_reason);
   attempt(Tier::kRestricted, report.restricted, report.restricted_reason);

@@ -31,13 +31,13 @@ enum class Stream { kStdout, kStderr };
 // How a compartment ended.
 struct ExitReport {
   enum class Cause {
-    kExited,         // the plugin's first process exited by itself
-    kSignalled,      // it died of a signal
-    kSeccomp,        // a forbidden system call; `syscall` names it
-    kMemory,         // killed for exceeding its memory limit
-    kKilled,         // by us: Kill(), or the end of the agent
-    kSetupFailed,    // before exec: `step` and `error_number` tell where
-    kShimFailed,     // the shim itself ended: treated as the plugin's death
+    kExited,       // the plugin's first process exited by itself
+    kSignalled,    // it died of a signal
+    kSeccomp,      // a forbidden system call; `syscall` names it
+    kMemory,       // killed for exceeding its memory limit
+    kKilled,       // by us: Kill(), or the end of the agent
+    kSetupFailed,  // before exec: `step` and `error_number` tell where
+    kShimFailed,   // the shim itself ended: treated as the plugin's death
   };
   Cause cause = Cause::kExited;
   int exit_code = 0;
@@ -58,8 +58,8 @@ struct Attestation {
   Tier tier = Tier::kRestricted;
   bool no_new_privs = false;
   bool seccomp_filter = false;
-  bool capabilities_empty = false;      // effective, permitted, inheritable and ambient; bounding too when it could be
-                                        // dropped, which needs CAP_SETPCAP (without it no_new_privs keeps it out of reach)
+  bool capabilities_empty = false;  // effective, permitted, inheritable and ambient; bounding too when it could be
+                                    // dropped, which needs CAP_SETPCAP (without it no_new_privs keeps it out of reach)
   bool securebits_locked = false;
   bool probe_denied = false;            // a denied system call was tried and denied
   bool landlock_denied = false;         // an access outside the rules was tried and denied

@@ -11,8 +11,7 @@ namespace {
 class Writer {
  public:
   template <typename T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  void Visit(const T& value) {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void Visit(const T& value) {
     out.append(reinterpret_cast<const char*>(&value), sizeof value);
   }
   void Visit(const std::string& text) {
@@ -43,8 +42,7 @@ class Reader {
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
 
   template <typename T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  void Visit(T& value) {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void Visit(T& value) {
     if (rest_.size() < sizeof value) return Fail();
     std::memcpy(&value, rest_.data(), sizeof value);
     rest_.remove_prefix(sizeof value);
@@ -103,7 +101,8 @@ void VisitMembers(V& v, T& item) {
     v.Visit(item.tier), v.Visit(item.name), v.Visit(item.argv), v.Visit(item.env), v.Visit(item.working_dir);
     v.Visit(item.uid), v.Visit(item.gid), v.Visit(item.switch_user), v.Visit(item.serve_port);
     v.Visit(item.token), v.Visit(item.keep_token_fd);
-    v.Visit(item.uids), v.Visit(item.gids), v.Visit(item.deny_setgroups), v.Visit(item.mounts), v.Visit(item.scratch_bytes);
+    v.Visit(item.uids), v.Visit(item.gids), v.Visit(item.deny_setgroups), v.Visit(item.mounts),
+        v.Visit(item.scratch_bytes);
     v.Visit(item.cgroup_procs), v.Visit(item.watch_memory);
     v.Visit(item.limits.memory_bytes), v.Visit(item.limits.cpu_millis), v.Visit(item.limits.pids);
     v.Visit(item.limits.open_files), v.Visit(item.limits.file_bytes), v.Visit(item.limits.scratch_bytes);

@@ -37,11 +37,11 @@ struct Plan {
   std::vector<std::string> argv;
   std::vector<std::string> env;
   std::string working_dir;
-  uint32_t uid = 0;      // of the plugin, inside
+  uint32_t uid = 0;  // of the plugin, inside
   uint32_t gid = 0;
   bool switch_user = false;  // restricted: become uid/gid (the launcher is root)
   uint16_t serve_port = 0;
-  std::string token;         // strict: written to /run/argo/token
+  std::string token;           // strict: written to /run/argo/token
   bool keep_token_fd = false;  // restricted: descriptor kTokenFd is the plugin's
 
   // strict
@@ -52,7 +52,7 @@ struct Plan {
 
   std::vector<std::string> cgroup_procs;  // files that the plugin's first process writes itself into
   Limits limits;
-  bool watch_memory = false;              // no cgroup does it
+  bool watch_memory = false;  // no cgroup does it
 
   // Landlock, flat as ApplyLandlock takes it.
   bool landlock = false;
@@ -62,9 +62,9 @@ struct Plan {
   std::vector<LandlockPortRule> port_rules;
   bool signal_guard = false;
 
-  std::string filter;          // struct sock_filter[] for the plugin
+  std::string filter;  // struct sock_filter[] for the plugin
   bool filter_notifies = false;
-  std::string shim_filter;     // for the shim itself
+  std::string shim_filter;  // for the shim itself
 
   std::array<uint64_t, kNamespaces.size()> launcher_namespaces = {};  // inode numbers; 0: unknown
 };

@@ -22,6 +22,7 @@ namespace {
 constexpr std::array<std::string_view, 1> kProfiles = {"default"};
 
 // Calls that need no condition. Grouped as a reader looks for them.
+// clang-format off
 constexpr auto kAllowed = std::to_array<const char*>({
     // processes and threads
     "execve", "execveat", "exit", "exit_group", "fork", "vfork", "wait4", "waitid", "getpid", "getppid", "gettid", "getpgid", "getpgrp",
@@ -59,13 +60,16 @@ constexpr auto kAllowed = std::to_array<const char*>({
     // time, randomness, the system
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getrandom", "uname", "sysinfo",
 });
+// clang-format on
 
 // System V and POSIX shared memory, semaphores and queues: the compartment's own in strict; without an ipc
 // namespace those of others.
+// clang-format off
 constexpr auto kInterprocess = std::to_array<const char*>({
     "shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open",
     "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
 });
+// clang-format on
 
 struct Answer {
   const char* name;
@@ -90,17 +94,21 @@ constexpr auto kAnswered = std::to_array<Answer>({
 
 // Paths can't be filtered, and Landlock has no rule for these: without a mount namespace they would
 // reach every file of the same user.
+// clang-format off
 constexpr auto kRefusedWithoutMounts = std::to_array<const char*>({
     "chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "utime", "utimes", "futimesat", "setxattr", "lsetxattr",
     "removexattr", "lremovexattr",
 });
+// clang-format on
 
 struct Release {
   void operator()(void* context) const { seccomp_release(context); }
 };
 using Context = std::unique_ptr<void, Release>;
 
-Error Failed(const std::string& what, int negative_errno) { return ErrnoError("seccomp: " + what, -negative_errno); }
+Error Failed(const std::string& what, int negative_errno) {
+  return ErrnoError("seccomp: " + what, -negative_errno);
+}
 
 // Adds rules and remembers the first failure.
 class Builder {
@@ -150,13 +158,20 @@ class Builder {
   std::optional<Error> failure_;
 };
 
-scmp_arg_cmp Equal(unsigned argument, uint64_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
-scmp_arg_cmp Masked(unsigned argument, uint64_t mask, uint64_t value) { return {argument, SCMP_CMP_MASKED_EQ, mask, value}; }
+scmp_arg_cmp Equal(unsigned argument, uint64_t value) {
+  return {argument, SCMP_CMP_EQ, value, 0};
+}
+scmp_arg_cmp Masked(unsigned argument, uint64_t mask, uint64_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
 
-bool Contains(std::span<const char* const> list, std::string_view name) { return std::find(list.begin(), list.end(), name) != list.end(); }
+bool Contains(std::span<const char* const> list, std::string_view name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
 
 void AddProcessRules(Builder& builder) {
-  constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
+  constexpr uint64_t kNewNamespaces =
+      CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
   builder.Add(SCMP_ACT_ALLOW, "clone", Masked(0, kNewNamespaces, 0));
   // The two that ask or choose the ordinary one; a persona without address randomisation is not had.
   builder.Add(SCMP_ACT_ALLOW, "personality", Equal(0, 0));
@@ -186,12 +201,15 @@ void AddSocketRules(Builder& builder, Tier tier, const KernelFeatures& features,
 
 }  // namespace
 
-std::vector<std::string_view> SeccompProfileNames() { return {kProfiles.begin(), kProfiles.end()}; }
+std::vector<std::string_view> SeccompProfileNames() {
+  return {kProfiles.begin(), kProfiles.end()};
+}
 
 Result<SeccompProgram> CompilePluginFilter(std::string_view profile, Tier tier, const KernelFeatures& features,
                                            std::span<const uint16_t> ports) {
   if (std::find(kProfiles.begin(), kProfiles.end(), profile) == kProfiles.end()) {
-    return Error(Code::kInvalidInput, "there is no seccomp profile \"" + EscapeForTerminal(profile) + "\"" + DidYouMean(profile, kProfiles));
+    return Error(Code::kInvalidInput,
+                 "there is no seccomp profile \"" + EscapeForTerminal(profile) + "\"" + DidYouMean(profile, kProfiles));
   }
   if (!features.seccomp_filter) return Error(Code::kUnsupported, "this kernel has no seccomp filters");
   Builder builder(features.seccomp_user_notify ? SCMP_ACT_NOTIFY : SCMP_ACT_KILL_PROCESS);
@@ -222,12 +240,34 @@ Result<SeccompProgram> CompilePluginFilter(std::string_view profile, Tier tier, 
 
 Result<SeccompProgram> CompileShimFilter() {
   Builder builder(SCMP_ACT_KILL_PROCESS);
-  for (const char* const name :
-       {"epoll_wait", "epoll_pwait", "epoll_ctl", "epoll_create1", "read", "write", "readv", "writev", "recvmsg", "sendmsg", "sendto", "recvfrom", "close", "connect",
-        "setsockopt", "getsockopt", "shutdown", "fcntl", "wait4", "waitid", "kill", "exit", "exit_group", "mmap", "munmap", "mremap",
-        "madvise", "brk", "futex", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "clock_gettime", "gettimeofday", "getrandom", "getpid",
-        "gettid", "getppid", "tgkill", "timerfd_settime", "timerfd_create", "restart_syscall", "newfstatat", "fstat", "getdents64",
-        "readlink", "readlinkat", "lseek", "poll", "sched_yield", "getuid", "geteuid", "getgid", "getegid", "prlimit64"}) {
+  for (const char* const name : {"epoll_wait",     "epoll_pwait",
+                                 "epoll_ctl",      "epoll_create1",
+                                 "read",           "write",
+                                 "readv",          "writev",
+                                 "recvmsg",        "sendmsg",
+                                 "sendto",         "recvfrom",
+                                 "close",          "connect",
+                                 "setsockopt",     "getsockopt",
+                                 "shutdown",       "fcntl",
+                                 "wait4",          "waitid",
+                                 "kill",           "exit",
+                                 "exit_group",     "mmap",
+                                 "munmap",         "mremap",
+                                 "madvise",        "brk",
+                                 "futex",          "rt_sigaction",
+                                 "rt_sigprocmask", "rt_sigreturn",
+                                 "clock_gettime",  "gettimeofday",
+                                 "getrandom",      "getpid",
+                                 "gettid",         "getppid",
+                                 "tgkill",         "timerfd_settime",
+                                 "timerfd_create", "restart_syscall",
+                                 "newfstatat",     "fstat",
+                                 "getdents64",     "readlink",
+                                 "readlinkat",     "lseek",
+                                 "poll",           "sched_yield",
+                                 "getuid",         "geteuid",
+                                 "getgid",         "getegid",
+                                 "prlimit64"}) {
     builder.Allow(name);
   }
   constexpr uint64_t kWriting = 3;  // O_WRONLY | O_RDWR

@@ -7,7 +7,8 @@
 // launcher starts every plugin in a session of its own, which no process can leave for another's group.
 //
 // Its limit: children inherit it, so a plugin's children can't signal themselves or each other, nor can
-// the plugin signal a child; musl's raise(), which uses tkill, fails. From 6.12 on Landlock does it without these limits.
+// the plugin signal a child; musl's raise(), which uses tkill, fails. From 6.12 on Landlock does it without these
+// limits.
 #pragma once
 
 #include <linux/filter.h>

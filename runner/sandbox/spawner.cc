@@ -107,7 +107,9 @@ Result<std::unique_ptr<Spawner>> Spawner::Create(std::string init_path) {
   return spawner;
 }
 
-Spawner::~Spawner() { Stop(); }
+Spawner::~Spawner() {
+  Stop();
+}
 
 Result<Spawned> Spawner::Spawn(const InitFds& fds) {
   const std::lock_guard lock(mutex_);
@@ -125,7 +127,8 @@ Status Spawner::Start() {
   BULKHEAD_ASSIGN(const UniqueFd theirs, MoveUp(UniqueFd(ends[1])));
   BULKHEAD_ASSIGN(UniqueFd null, OpenFile("/dev/null", O_RDWR));
   BULKHEAD_ASSIGN(null, MoveUp(std::move(null)));
-  if (const int error = SpawnProgram(init_path_, null.get(), theirs.get(), pid_); error != 0) return ErrnoError("starting " + init_path_, error);
+  if (const int error = SpawnProgram(init_path_, null.get(), theirs.get(), pid_); error != 0)
+    return ErrnoError("starting " + init_path_, error);
   socket_ = std::move(ours);
   return OkStatus();
 }

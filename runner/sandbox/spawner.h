@@ -48,8 +48,8 @@ class Spawner {
 
   const std::string init_path_;
   std::mutex mutex_;
-  UniqueFd socket_;   // guarded by mutex_
-  pid_t pid_ = -1;    // guarded by mutex_
+  UniqueFd socket_;  // guarded by mutex_
+  pid_t pid_ = -1;   // guarded by mutex_
 };
 
 }  // namespace bulkhead::sandbox

@@ -15,21 +15,28 @@ Value Strings(const std::vector<std::string>& list) {
   return value;
 }
 
-Value Count(uint64_t count) { return Value::Number(static_cast<int64_t>(count)); }
+Value Count(uint64_t count) {
+  return Value::Number(static_cast<int64_t>(count));
+}
 
-bool IsNameChar(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-'; }
+bool IsNameChar(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+}
 
 Status Bad(const SandboxSpec& spec, const std::string& what) {
   return Error(Code::kInvalidInput, "plugin \"" + EscapeForTerminal(spec.name) + "\": " + what);
 }
 
 bool HasNul(const std::vector<std::string>& list) {
-  return std::any_of(list.begin(), list.end(), [](const std::string& text) { return text.find('\0') != std::string::npos; });
+  return std::any_of(list.begin(), list.end(),
+                     [](const std::string& text) { return text.find('\0') != std::string::npos; });
 }
 
 }  // namespace
 
-std::string_view TierName(Tier tier) { return tier == Tier::kStrict ? "strict" : "restricted"; }
+std::string_view TierName(Tier tier) {
+  return tier == Tier::kStrict ? "strict" : "restricted";
+}
 
 Value ToValue(const SandboxSpec& spec) {
   Value value = Value::Object();
@@ -37,7 +44,8 @@ Value ToValue(const SandboxSpec& spec) {
   value.Set("tier", Value::String(std::string(TierName(spec.tier))));
   value.Set("argv", Strings(spec.argv));
   Value env = Value::Array();
-  for (const std::string& variable : spec.env) env.items.push_back(Value::String(variable.substr(0, variable.find('=')) + "=***"));
+  for (const std::string& variable : spec.env)
+    env.items.push_back(Value::String(variable.substr(0, variable.find('=')) + "=***"));
   value.Set("env", std::move(env));
   value.Set("workingDir", Value::String(spec.working_dir.empty() ? "/" : spec.working_dir));
   value.Set("rootfs", Value::String(spec.rootfs));
@@ -69,19 +77,23 @@ Status Validate(const SandboxSpec& spec) {
   if (spec.argv.empty() || spec.argv.front().empty()) return Bad(spec, "the command is empty");
   if (HasNul(spec.argv) || HasNul(spec.env)) return Bad(spec, "a NUL character in the command or the environment");
   for (const std::string& variable : spec.env) {
-    if (variable.find('=') == std::string::npos || variable.front() == '=') return Bad(spec, "an environment variable without a name or '='");
+    if (variable.find('=') == std::string::npos || variable.front() == '=')
+      return Bad(spec, "an environment variable without a name or '='");
   }
-  if (!spec.working_dir.empty() && spec.working_dir.front() != '/') return Bad(spec, "workingDir must be an absolute path");
+  if (!spec.working_dir.empty() && spec.working_dir.front() != '/')
+    return Bad(spec, "workingDir must be an absolute path");
   if (spec.tier == Tier::kRestricted && spec.uid == 0) return Bad(spec, "user 0 needs tier strict");
   if (spec.tier == Tier::kRestricted && !spec.rootfs.empty()) return Bad(spec, "a root folder needs tier strict");
   if (spec.uid > kMostId || spec.gid > kMostId) return Bad(spec, "user and group must be at most 2147483646");
-  if (std::find(spec.ports.begin(), spec.ports.end(), 0) != spec.ports.end()) return Bad(spec, "port 0 is any port, which can't be allowed");
+  if (std::find(spec.ports.begin(), spec.ports.end(), 0) != spec.ports.end())
+    return Bad(spec, "port 0 is any port, which can't be allowed");
   if (spec.serve_port != 0 && std::find(spec.ports.begin(), spec.ports.end(), spec.serve_port) == spec.ports.end()) {
     return Bad(spec, "the port that is called is not among its ports");
   }
   const std::vector<std::string_view> profiles = SeccompProfileNames();
   if (std::find(profiles.begin(), profiles.end(), spec.seccomp_profile) == profiles.end()) {
-    return Bad(spec, "there is no seccomp profile \"" + EscapeForTerminal(spec.seccomp_profile) + "\"" + DidYouMean(spec.seccomp_profile, profiles));
+    return Bad(spec, "there is no seccomp profile \"" + EscapeForTerminal(spec.seccomp_profile) + "\"" +
+                         DidYouMean(spec.seccomp_profile, profiles));
   }
   if (spec.limits.pids == 0 || spec.limits.memory_bytes < (1U << 20U) || spec.limits.open_files < 16) {
     return Bad(spec, "limits are too low to start anything: memory at least 1Mi, 1 process, 16 open files");

@@ -49,7 +49,8 @@ Result<std::unique_ptr<Supervisor>> Supervisor::Create() {
   return std::unique_ptr<Supervisor>(new Supervisor(std::move(epoll), std::move(wake)));
 }
 
-Supervisor::Supervisor(UniqueFd epoll, UniqueFd wake) : epoll_(std::move(epoll)), wake_(std::move(wake)), thread_([this] { Loop(); }) {}
+Supervisor::Supervisor(UniqueFd epoll, UniqueFd wake)
+    : epoll_(std::move(epoll)), wake_(std::move(wake)), thread_([this] { Loop(); }) {}
 
 Supervisor::~Supervisor() {
   stopping_ = true;
@@ -93,7 +94,9 @@ bool Supervisor::Add(int fd, uint64_t id, Role role) const {
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void Supervisor::Remove(int fd) const { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+void Supervisor::Remove(int fd) const {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
 
 void Supervisor::Loop() {
   std::array<epoll_event, 64> events;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by epoll_wait
@@ -197,7 +200,8 @@ void Supervisor::OnOutput(Watched& watched, size_t stream, bool last) {
     }
     taken += static_cast<size_t>(size);
     if (watched.compartment->callbacks.on_output) {
-      watched.compartment->callbacks.on_output(stream == 0 ? Stream::kStdout : Stream::kStderr, {buffer.data(), static_cast<size_t>(size)});
+      watched.compartment->callbacks.on_output(stream == 0 ? Stream::kStdout : Stream::kStderr,
+                                               {buffer.data(), static_cast<size_t>(size)});
     }
   }
   if (taken < kOutputChunk || last) return;
@@ -211,7 +215,9 @@ void Supervisor::OnSpawned(Watched& watched) {
   // What it said before it ended, first of all who goes on in its place.
   OnControl(watched);
   siginfo_t info = {};
-  if (::waitid(P_PIDFD, static_cast<id_t>(compartment.spawned_pidfd.get()), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+  if (::waitid(P_PIDFD, static_cast<id_t>(compartment.spawned_pidfd.get()), &info, WEXITED | WNOHANG) != 0 ||
+      info.si_pid == 0)
+    return;
   Remove(compartment.spawned_pidfd.get());
   compartment.spawned_reaped = true;
 }
@@ -220,7 +226,9 @@ void Supervisor::OnShim(Watched& watched) {
   Compartment& compartment = *watched.compartment;
   OnControl(watched);
   siginfo_t info = {};
-  if (::waitid(P_PIDFD, static_cast<id_t>(compartment.shim_pidfd.get()), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+  if (::waitid(P_PIDFD, static_cast<id_t>(compartment.shim_pidfd.get()), &info, WEXITED | WNOHANG) != 0 ||
+      info.si_pid == 0)
+    return;
   Remove(compartment.shim_pidfd.get());
   compartment.shim_reaped = true;
 }

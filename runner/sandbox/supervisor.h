@@ -49,8 +49,8 @@ class Supervisor {
   const UniqueFd wake_;
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
-  uint64_t next_id_ = 1;                                     // guarded by mutex_
-  std::map<uint64_t, std::unique_ptr<Watched>> watched_;     // guarded by mutex_; entries are of the thread
+  uint64_t next_id_ = 1;                                  // guarded by mutex_
+  std::map<uint64_t, std::unique_ptr<Watched>> watched_;  // guarded by mutex_; entries are of the thread
   std::thread thread_;
 };
 

@@ -14,11 +14,15 @@ namespace bulkhead::sandbox {
 
 namespace {
 
-std::string Target() { return "/proc/self/fd/" + std::to_string(kTokenFd); }
+std::string Target() {
+  return "/proc/self/fd/" + std::to_string(kTokenFd);
+}
 
 Error CannotMake(const std::string& path, int error_number) {
-  return ErrnoError("tier restricted hands plugins their token at " + path + ", which can't be made; give the agent a writable " +
-                        path.substr(0, path.rfind('/')) + " (an emptyDir volume)", error_number);
+  return ErrnoError("tier restricted hands plugins their token at " + path +
+                        ", which can't be made; give the agent a writable " + path.substr(0, path.rfind('/')) +
+                        " (an emptyDir volume)",
+                    error_number);
 }
 
 bool IsOurs(const std::string& path) {
@@ -35,7 +39,8 @@ Result<std::unique_ptr<TokenLink>> TokenLink::Create(const std::string& folder) 
   auto lock = OpenFile(folder, O_RDONLY | O_DIRECTORY);
   if (!lock.ok()) return CannotMake(path, ENOENT);
   if (::flock(lock->get(), LOCK_SH) != 0) return ErrnoError("flock " + folder, errno);
-  if (::symlink(Target().c_str(), path.c_str()) != 0 && !(errno == EEXIST && IsOurs(path))) return CannotMake(path, errno);
+  if (::symlink(Target().c_str(), path.c_str()) != 0 && !(errno == EEXIST && IsOurs(path)))
+    return CannotMake(path, errno);
   return std::unique_ptr<TokenLink>(new TokenLink(folder, std::move(*lock), made_folder));
 }
 

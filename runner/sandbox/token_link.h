@@ -21,9 +21,10 @@ class TokenLink {
   TokenLink& operator=(const TokenLink&) = delete;
 
  private:
-  TokenLink(std::string folder, UniqueFd lock, bool made_folder) : folder_(std::move(folder)), lock_(std::move(lock)), made_folder_(made_folder) {}
+  TokenLink(std::string folder, UniqueFd lock, bool made_folder)
+      : folder_(std::move(folder)), lock_(std::move(lock)), made_folder_(made_folder) {}
   const std::string folder_;
-  const UniqueFd lock_;   // the folder, locked in shared mode
+  const UniqueFd lock_;  // the folder, locked in shared mode
   const bool made_folder_;
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 // Over what distributions give to users and to subuid(5) ranges, under 2^31, which some programs take for negative.
 constexpr uint32_t kFirst = 0x70000000;
-constexpr uint32_t kPairs = 1024;       // for each process id, modulo
+constexpr uint32_t kPairs = 1024;  // for each process id, modulo
 constexpr uint32_t kProcesses = 65536;
 
 uint32_t HighestMappedId() {
@@ -25,7 +25,8 @@ uint32_t HighestMappedId() {
     unsigned inside = 0;
     unsigned outside = 0;
     unsigned count = 0;
-    if (std::sscanf(line.c_str(), " %u %u %u", &inside, &outside, &count) == 3 && count > 0) highest = std::max<uint64_t>(highest, uint64_t{inside} + count - 1);
+    if (std::sscanf(line.c_str(), " %u %u %u", &inside, &outside, &count) == 3 && count > 0)
+      highest = std::max<uint64_t>(highest, uint64_t{inside} + count - 1);
   }
   return static_cast<uint32_t>(std::min<uint64_t>(highest, 0x7FFFFFFE));
 }

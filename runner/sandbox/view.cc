@@ -11,17 +11,31 @@ namespace {
 namespace fs = std::filesystem;
 using Kind = MountEntry::Kind;
 
-constexpr auto kHostFolders = std::to_array<const char*>({"/usr", "/opt", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"});
+constexpr auto kHostFolders =
+    std::to_array<const char*>({"/usr", "/opt", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"});
 // What runtimes read at start, without which they fail or change their ways; nothing of this host's own.
 constexpr auto kHostEtc = std::to_array<const char*>({
-    "/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl", "/etc/ca-certificates", "/etc/localtime", "/etc/mime.types", "/etc/services",
-    "/etc/protocols", "/etc/python3", "/etc/python3.11", "/etc/python3.12", "/etc/os-release",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+    "/etc/ssl",
+    "/etc/ca-certificates",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/python3",
+    "/etc/python3.11",
+    "/etc/python3.12",
+    "/etc/os-release",
 });
-constexpr auto kDevices = std::to_array<const char*>({"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"});
+constexpr auto kDevices =
+    std::to_array<const char*>({"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"});
 // Made by bulkhead-init, whatever a root folder holds there.
 constexpr auto kOwn = std::to_array<std::string_view>({"proc", "dev", "tmp", "run", "sys"});
 
-bool IsOwn(const std::string& name) { return std::find(kOwn.begin(), kOwn.end(), name) != kOwn.end(); }
+bool IsOwn(const std::string& name) {
+  return std::find(kOwn.begin(), kOwn.end(), name) != kOwn.end();
+}
 
 // A symbolic link is made again, so that it leads where it would inside.
 void AddPath(const fs::path& source, const std::string& target, std::vector<MountEntry>& entries) {

@@ -39,8 +39,9 @@ class ContainerReader {
     manifest_.args = fields.Strings("args");
     manifest_.working_dir = fields.String("workingDir").value_or("");
     if (manifest_.command.empty()) {
-      diagnostics_.Add(container_.at,
-                       "container needs \"command\": the image's own entrypoint is not known here, since images are not run");
+      diagnostics_.Add(
+          container_.at,
+          "container needs \"command\": the image's own entrypoint is not known here, since images are not run");
     }
     if (!manifest_.working_dir.empty() && manifest_.working_dir.front() != '/') {
       diagnostics_.Add(container_.Find("workingDir")->at, "container.workingDir must be an absolute path");
@@ -69,8 +70,9 @@ class ContainerReader {
         diagnostics_.Add(item.at, "env value of \"" + EscapeForTerminal(read.name) + "\" must not contain NUL");
       }
       if (read.value.find("$(") != std::string::npos && !read.secret) {
-        diagnostics_.Add(item.at, "env value of \"" + EscapeForTerminal(read.name) +
-                                      "\" refers to another variable with $(...), which is not supported; write the value out");
+        diagnostics_.Add(item.at,
+                         "env value of \"" + EscapeForTerminal(read.name) +
+                             "\" refers to another variable with $(...), which is not supported; write the value out");
       }
       variable.Done();
       if (present) manifest_.env.push_back(std::move(read));
@@ -78,8 +80,9 @@ class ContainerReader {
     for (const std::string& arg : manifest_.args) {
       for (const agent::EnvVar& variable : manifest_.env) {
         if (arg.find("$(" + variable.name + ")") == std::string::npos) continue;
-        diagnostics_.Add(container_.Find("args")->at, "args refer to $(" + EscapeForTerminal(variable.name) +
-                                                          "), which is not expanded; read the environment in the plugin");
+        diagnostics_.Add(container_.Find("args")->at,
+                         "args refer to $(" + EscapeForTerminal(variable.name) +
+                             "), which is not expanded; read the environment in the plugin");
       }
     }
   }
@@ -100,8 +103,9 @@ class ContainerReader {
     return present;
   }
 
-  bool ReadKeyRef(const Value& ref, std::string_view what, const std::map<std::string, std::string, std::less<>>& objects,
-                  std::string_view kind, agent::EnvVar& read) {
+  bool ReadKeyRef(const Value& ref, std::string_view what,
+                  const std::map<std::string, std::string, std::less<>>& objects, std::string_view kind,
+                  agent::EnvVar& read) {
     Fields fields(ref, what, diagnostics_);
     const std::string name = fields.RequiredString("name");
     const std::string key = fields.RequiredString("key");
@@ -114,8 +118,9 @@ class ContainerReader {
       return true;
     }
     if (!optional) {
-      diagnostics_.Add(ref.at, std::string(what) + " \"" + EscapeForTerminal(read.secret_name) + "\" is not there; put a `" +
-                                   std::string(kind) + "` manifest with that key beside the plugin");
+      diagnostics_.Add(ref.at, std::string(what) + " \"" + EscapeForTerminal(read.secret_name) +
+                                   "\" is not there; put a `" + std::string(kind) +
+                                   "` manifest with that key beside the plugin");
     }
     return false;
   }
@@ -123,7 +128,8 @@ class ContainerReader {
   void ReadPorts(Fields& fields) {
     const Value* const ports = fields.OfKind("ports", Value::Kind::kArray);
     if (ports == nullptr || ports->items.empty()) {
-      diagnostics_.Add(container_.at, "container needs \"ports\" with at least one containerPort: it is where the plugin is called");
+      diagnostics_.Add(container_.at,
+                       "container needs \"ports\" with at least one containerPort: it is where the plugin is called");
       return;
     }
     for (const Value& item : ports->items) {
@@ -174,10 +180,12 @@ class ContainerReader {
 
   std::optional<uint64_t> Quantity(const Member& member, bool milli) {
     const bool readable = member.value.is_string() || member.value.is_number();
-    const auto amount = !readable ? std::nullopt : milli ? ParseMilliQuantity(member.value.text) : ParseQuantity(member.value.text);
+    const auto amount = !readable ? std::nullopt
+                        : milli   ? ParseMilliQuantity(member.value.text)
+                                  : ParseQuantity(member.value.text);
     if (!amount.has_value() || *amount == 0) {
-      diagnostics_.Add(member.value.at,
-                       "\"" + EscapeForTerminal(member.key) + "\" must be a positive Kubernetes quantity such as 64Mi or 250m");
+      diagnostics_.Add(member.value.at, "\"" + EscapeForTerminal(member.key) +
+                                            "\" must be a positive Kubernetes quantity such as 64Mi or 250m");
       return std::nullopt;
     }
     return static_cast<uint64_t>(*amount);
@@ -210,8 +218,8 @@ class ContainerReader {
   void RefuseWhen(Fields& fields, const Value& context, std::string_view key, bool refused, std::string_view reason) {
     const auto value = fields.Bool(key);
     if (!value.has_value() || *value != refused) return;
-    diagnostics_.Add(context.Find(key)->at, "securityContext." + std::string(key) + ": " + (refused ? "true" : "false") +
-                                                " is refused: " + std::string(reason));
+    diagnostics_.Add(context.Find(key)->at, "securityContext." + std::string(key) + ": " +
+                                                (refused ? "true" : "false") + " is refused: " + std::string(reason));
   }
 
   void ReadCapabilities(const Value& capabilities) {

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <utility>
 
+#include "runner/base/fields.h"
 #include "runner/base/secret.h"
 #include "runner/base/text.h"
 #include "runner/base/yaml.h"
-#include "runner/base/fields.h"
 #include "runner/source/files.h"
 #include "runner/source/workflow.h"
 
@@ -120,7 +120,8 @@ Value LocalRun::Status() const {
   std::vector<Value> nodes(sets_.size(), Value::Object());
   for (const auto& [id, slot] : slots_) {
     // What never started has no result; the controller would not know of it either.
-    if (slot.delivered && !slot.report.result.members.empty()) nodes[slot.set].Set(slot.report.node, slot.report.result);
+    if (slot.delivered && !slot.report.result.members.empty())
+      nodes[slot.set].Set(slot.report.node, slot.report.result);
   }
   Value list = Value::Array();
   for (size_t set = 0; set < sets_.size(); ++set) {

@@ -68,9 +68,9 @@ class LocalRun : public agent::TaskSource, public agent::ResultSink {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   agent::TaskQueue* queue_ = nullptr;
-  std::map<uint64_t, Slot> slots_;          // by task id, which counts up in the order of the input
-  std::vector<size_t> pending_;             // per set: tasks of the current stage that are not final
-  std::vector<bool> failed_;                // per set
+  std::map<uint64_t, Slot> slots_;  // by task id, which counts up in the order of the input
+  std::vector<size_t> pending_;     // per set: tasks of the current stage that are not final
+  std::vector<bool> failed_;        // per set
   size_t open_sets_ = 0;
 };
 

@@ -60,7 +60,8 @@ void ReadReferences(const Document& document, Diagnostics& diagnostics, Referenc
     if (data == nullptr || !data->is_object()) return;
     for (const Member& member : data->members) {
       if (!member.value.is_string()) {
-        diagnostics.Add(member.value.at, std::string(field) + "." + EscapeForTerminal(member.key) + " must be a string; quote it");
+        diagnostics.Add(member.value.at,
+                        std::string(field) + "." + EscapeForTerminal(member.key) + " must be a string; quote it");
         continue;
       }
       std::optional<std::string> bytes = member.value.text;
@@ -91,7 +92,8 @@ void ReadAnnotations(const Value& annotations, Diagnostics& diagnostics, agent::
       for (std::string& key : Split(text, ',')) {
         key.erase(0, key.find_first_not_of(' '));
         key.erase(key.find_last_not_of(' ') + 1);
-        if (key.empty()) diagnostics.Add(member.value.at, "bulkhead.dev/handles has an empty key; write \"hello\" or \"hello, bye\"");
+        if (key.empty())
+          diagnostics.Add(member.value.at, "bulkhead.dev/handles has an empty key; write \"hello\" or \"hello, bye\"");
         manifest.handles.push_back(std::move(key));
       }
     } else if (member.key == "bulkhead.dev/minimum-tier") {
@@ -105,7 +107,8 @@ void ReadAnnotations(const Value& annotations, Diagnostics& diagnostics, agent::
     } else if (member.key == "bulkhead.dev/seccomp-profile") {
       manifest.seccomp_profile = text;
     } else {
-      diagnostics.Add(member.at, "unknown annotation \"" + EscapeForTerminal(member.key) + "\"" + DidYouMean(member.key, kKnown));
+      diagnostics.Add(member.at,
+                      "unknown annotation \"" + EscapeForTerminal(member.key) + "\"" + DidYouMean(member.key, kKnown));
     }
   }
 }
@@ -122,7 +125,8 @@ void ReadMetadata(const Value& document, Diagnostics& diagnostics, agent::Plugin
     name.erase(name.size() - kSuffix.size());
   }
   if (!name.empty() && !IsDnsName(name)) {
-    diagnostics.Add(metadata->Find("name")->at, "metadata.name must be a DNS name: lower-case letters, digits, \"-\" and \".\"");
+    diagnostics.Add(metadata->Find("name")->at,
+                    "metadata.name must be a DNS name: lower-case letters, digits, \"-\" and \".\"");
   }
   manifest.name = name;
   if (const Value* annotations = fields.OfKind("annotations", Value::Kind::kObject)) {
@@ -138,7 +142,8 @@ void ReadMetadata(const Value& document, Diagnostics& diagnostics, agent::Plugin
 // --- the two forms -------------------------------------------------------------------------------
 
 void NoticeServiceAccount(agent::PluginManifest& manifest) {
-  manifest.notices.emplace_back("automountServiceAccountToken: true is not honoured: there is no cluster whose token could be mounted");
+  manifest.notices.emplace_back(
+      "automountServiceAccountToken: true is not honoured: there is no cluster whose token could be mounted");
 }
 
 void ReadExecutorPlugin(const Value& document, const References& references, Diagnostics& diagnostics,
@@ -182,7 +187,8 @@ void ReadPluginConfigMap(const Value& document, const References& references, Di
   // Positions inside count from the text's own first line; they are named as such.
   Diagnostics inner_diagnostics(diagnostics.file() + ": data[\"sidecar.container\"]");
   ReadContainer(inner->front(), references, inner_diagnostics, manifest);
-  if (auto status = inner_diagnostics.ToStatus(); !status.ok()) diagnostics.Add(container->at, status.error().message());
+  if (auto status = inner_diagnostics.ToStatus(); !status.ok())
+    diagnostics.Add(container->at, status.error().message());
 }
 
 Result<std::vector<Document>> ReadDocuments(const std::vector<std::string>& files) {
@@ -209,7 +215,8 @@ Status CheckDistinct(const std::vector<agent::PluginManifest>& manifests) {
     for (const uint16_t port : manifest.ports) {
       if (const auto [other, added] = ports.emplace(port, &manifest); !added) {
         return Error(Code::kInvalidInput, place + ": port " + std::to_string(port) + " is also asked for by plugin \"" +
-                                              other->second->name + "\" at " + Place(other->second->file, other->second->at) +
+                                              other->second->name + "\" at " +
+                                              Place(other->second->file, other->second->at) +
                                               "; containers of one pod share their ports");
       }
     }
@@ -250,8 +257,9 @@ Result<std::vector<agent::PluginManifest>> LoadPlugins(const std::vector<std::st
     } else if (kind == "Secret" || kind == "ConfigMap") {
       continue;
     } else {
-      diagnostics.Add(document.value.at, "kind \"" + EscapeForTerminal(kind) +
-                                             "\" is no plugin; ExecutorPlugin, its ConfigMap, Secret and ConfigMap are read here");
+      diagnostics.Add(document.value.at,
+                      "kind \"" + EscapeForTerminal(kind) +
+                          "\" is no plugin; ExecutorPlugin, its ConfigMap, Secret and ConfigMap are read here");
     }
     collect(diagnostics);
     manifests.push_back(std::move(manifest));

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "runner/agent/plugin_manifest.h"
+#include "runner/base/fields.h"
 #include "runner/base/result.h"
 #include "runner/base/value.h"
-#include "runner/base/fields.h"
 
 namespace bulkhead::source {
 

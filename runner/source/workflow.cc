@@ -14,10 +14,11 @@ namespace bulkhead::source {
 
 namespace {
 
-constexpr std::string_view kNotRun = "is not run by `bulkhead run`: it takes plugin templates, and `steps` of them with literal arguments";
+constexpr std::string_view kNotRun =
+    "is not run by `bulkhead run`: it takes plugin templates, and `steps` of them with literal arguments";
 
 // Everything but "plugin" that makes a template do something.
-constexpr std::array<std::string_view, 10> kOtherWork = {"container", "script", "resource", "dag",  "data",
+constexpr std::array<std::string_view, 10> kOtherWork = {"container", "script",  "resource",     "dag",   "data",
                                                          "http",      "suspend", "containerSet", "steps", "inline"};
 
 using Parameters = std::map<std::string, std::string, std::less<>>;
@@ -35,7 +36,8 @@ std::string RandomSuffix() {
 // A uid in the form of one, the same for the same name: a file that was never in a cluster has none.
 std::string MadeUpUid(std::string_view name_space, std::string_view name) {
   const std::string hash = Sha256Hex(std::string(name_space) + "/" + std::string(name));
-  return hash.substr(0, 8) + "-" + hash.substr(8, 4) + "-4" + hash.substr(13, 3) + "-8" + hash.substr(17, 3) + "-" + hash.substr(20, 12);
+  return hash.substr(0, 8) + "-" + hash.substr(8, 4) + "-4" + hash.substr(13, 3) + "-8" + hash.substr(17, 3) + "-" +
+         hash.substr(20, 12);
 }
 
 // The uid of the Workflow that owns a task set.
@@ -107,18 +109,21 @@ std::string TextOf(const Value& object, std::string_view key) {
 }
 
 // Checks that it is a plugin template and nothing else, and makes the task.
-agent::Task MakeTask(const agent::WorkflowRef& workflow, std::string node, const Value& plugin_template, Diagnostics& diagnostics) {
+agent::Task MakeTask(const agent::WorkflowRef& workflow, std::string node, const Value& plugin_template,
+                     Diagnostics& diagnostics) {
   agent::Task task;
   task.workflow = workflow;
   task.node = std::move(node);
   task.template_name = TextOf(plugin_template, "name");
   if (!plugin_template.is_object()) {
-    diagnostics.Add(plugin_template.at, "a task must be a template (a mapping), not a " + std::string(KindName(plugin_template.kind)));
+    diagnostics.Add(plugin_template.at,
+                    "a task must be a template (a mapping), not a " + std::string(KindName(plugin_template.kind)));
     return task;
   }
   for (const std::string_view other : kOtherWork) {
     if (const Value* work = plugin_template.Find(other)) {
-      diagnostics.Add(work->at, "template \"" + EscapeForTerminal(task.template_name) + "\": " + std::string(other) + " " + std::string(kNotRun));
+      diagnostics.Add(work->at, "template \"" + EscapeForTerminal(task.template_name) + "\": " + std::string(other) +
+                                    " " + std::string(kNotRun));
     }
   }
   const Value* const plugin = plugin_template.Find("plugin");
@@ -189,8 +194,9 @@ class Substitution {
       name.erase(name.find_last_not_of(" \t") + 1);
       const auto value = values_.find(name);
       if (value == values_.end()) {
-        diagnostics_.Add(at, "{{" + EscapeForTerminal(name) + "}} cannot be resolved here: known are inputs.parameters.*, "
-                             "workflow.parameters.*, workflow.name, workflow.namespace and workflow.uid");
+        diagnostics_.Add(at, "{{" + EscapeForTerminal(name) +
+                                 "}} cannot be resolved here: known are inputs.parameters.*, "
+                                 "workflow.parameters.*, workflow.name, workflow.namespace and workflow.uid");
       } else {
         out += value->second;
       }
@@ -248,7 +254,8 @@ class WorkflowReader {
         names.push_back(candidate_name->text);
       }
     }
-    diagnostics_.Add(at, std::string(where) + ": no template \"" + EscapeForTerminal(name) + "\" in spec.templates" + DidYouMean(name, names));
+    diagnostics_.Add(at, std::string(where) + ": no template \"" + EscapeForTerminal(name) + "\" in spec.templates" +
+                             DidYouMean(name, names));
     return nullptr;
   }
 
@@ -270,7 +277,8 @@ class WorkflowReader {
       } else if (value->is_bool()) {
         read[std::string(prefix) + name] = value->boolean ? "true" : "false";
       } else {
-        diagnostics_.Add(value->at, std::string(what) + ": the value of \"" + EscapeForTerminal(name) + "\" must be a string");
+        diagnostics_.Add(value->at,
+                         std::string(what) + ": the value of \"" + EscapeForTerminal(name) + "\" must be a string");
       }
     }
     return read;
@@ -293,7 +301,8 @@ class WorkflowReader {
     RefuseOthers(step, "step", {"name", "template", "arguments"});
     const std::string name = TextOf(step, "name");
     if (name.empty()) diagnostics_.Add(step.at, "a step needs a name");
-    const Value* const target = FindTemplate(TextOf(step, "template"), spec, step.at, "step \"" + EscapeForTerminal(name) + "\"");
+    const Value* const target =
+        FindTemplate(TextOf(step, "template"), spec, step.at, "step \"" + EscapeForTerminal(name) + "\"");
     if (target == nullptr) return;
     Parameters arguments;
     if (const Value* given = step.Find("arguments")) {
@@ -314,7 +323,8 @@ class WorkflowReader {
   }
 
   // `entry_arguments`: the workflow's own, which an entrypoint's inputs take by name.
-  void AddTask(const Value& declared, std::string node, const Parameters& entry_arguments, const Parameters& arguments) {
+  void AddTask(const Value& declared, std::string node, const Parameters& entry_arguments,
+               const Parameters& arguments) {
     RefuseOthers(declared, "template \"" + TextOf(declared, "name") + "\"", {"name", "plugin", "inputs", "outputs"});
     Value resolved = declared;
     Parameters values = Globals();
@@ -338,7 +348,8 @@ class WorkflowReader {
       }
       const auto value = values.find("inputs.parameters." + name);
       if (value == values.end()) {
-        diagnostics_.Add(item.at, "input parameter \"" + EscapeForTerminal(name) + "\" has no value; give it in the step's arguments");
+        diagnostics_.Add(item.at, "input parameter \"" + EscapeForTerminal(name) +
+                                      "\" has no value; give it in the step's arguments");
         continue;
       }
       item.Set("value", Value::String(value->second));
@@ -364,8 +375,8 @@ LocalSet ReadSet(const Value& document, Diagnostics& diagnostics) {
     diagnostics.Add(document.at, "kind " + kind + " belongs to the plugins: give its file or folder with --plugins");
   } else {
     static constexpr std::array<std::string_view, 2> kKinds = {"WorkflowTaskSet", "Workflow"};
-    diagnostics.Add(document.at, "kind \"" + EscapeForTerminal(kind) + "\" is not run here; WorkflowTaskSet and Workflow are" +
-                                     DidYouMean(kind, kKinds));
+    diagnostics.Add(document.at, "kind \"" + EscapeForTerminal(kind) +
+                                     "\" is not run here; WorkflowTaskSet and Workflow are" + DidYouMean(kind, kKinds));
   }
   return {};
 }

@@ -1,8 +1,8 @@
 // One document of the input: a WorkflowTaskSet or a Workflow, read into the tasks it stands for.
 #pragma once
 
-#include "runner/base/value.h"
 #include "runner/base/fields.h"
+#include "runner/base/value.h"
 #include "runner/source/local.h"
 
 namespace bulkhead::source {

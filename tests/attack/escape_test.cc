@@ -22,11 +22,16 @@ namespace {
 
 using Cause = ExitReport::Cause;
 
-INSTANTIATE_TEST_SUITE_P(Tiers, InTier, ::testing::Values(Tier::kStrict, Tier::kRestricted), [](const auto& tier) { return std::string(TierName(tier.param)); });
+INSTANTIATE_TEST_SUITE_P(Tiers, InTier, ::testing::Values(Tier::kStrict, Tier::kRestricted),
+                         [](const auto& tier) { return std::string(TierName(tier.param)); });
 
-bool Done(const std::string& out) { return out.find("DONE") != std::string::npos; }
+bool Done(const std::string& out) {
+  return out.find("DONE") != std::string::npos;
+}
 
-std::string ErrnoOf(const std::string& out) { return out.substr(0, out.find('\n')); }
+std::string ErrnoOf(const std::string& out) {
+  return out.substr(0, out.find('\n'));
+}
 
 // --- other processes ----------------------------------------------------------------------------
 
@@ -95,7 +100,8 @@ TEST_F(AttackTest, SignalsAreGuardedWhereLandlockCannotScopeThem) {
 }
 
 TEST_F(AttackTest, AnotherPluginsTokenIsOutOfReachThoughOfTheSameUser) {
-  const Running owner = Start(Tier::kRestricted, {"wait"}, nullptr, "", [](SandboxSpec& spec) { spec.token = "token-of-the-other"; });
+  const Running owner =
+      Start(Tier::kRestricted, {"wait"}, nullptr, "", [](SandboxSpec& spec) { spec.token = "token-of-the-other"; });
   ASSERT_NE(owner.process, nullptr);
   ASSERT_TRUE(owner.WaitFor("READY"));
   const std::string pid = owner.Output().substr(6, owner.Output().find(' ', 6) - 6);
@@ -164,7 +170,8 @@ TEST_P(InTier, TheScratchFolderIsItsOwnAndEndsWithIt) {
 }
 
 TEST_F(AttackTest, StrictScratchIsBounded) {
-  const Outcome outcome = Confined(Tier::kStrict, {"fill", "64"}, [](SandboxSpec& spec) { spec.limits.scratch_bytes = 8U << 20U; });
+  const Outcome outcome =
+      Confined(Tier::kStrict, {"fill", "64"}, [](SandboxSpec& spec) { spec.limits.scratch_bytes = 8U << 20U; });
   EXPECT_TRUE(outcome.Denied(ENOSPC)) << outcome.Describe();
 }
 
@@ -230,7 +237,9 @@ TEST_P(InTier, NoUnixSocketOfTheHostIsReached) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::copy(name.begin(), name.end(), address.sun_path + 1);
-  ASSERT_EQ(::bind(host.get(), reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())), 0);
+  ASSERT_EQ(::bind(host.get(), reinterpret_cast<sockaddr*>(&address),
+                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())),
+            0);
   ASSERT_EQ(::listen(host.get(), 8), 0);
   EXPECT_TRUE(Done(Free({"unix", "@" + name})));
   const Outcome outcome = Confined({"unix", "@" + name});
@@ -293,15 +302,40 @@ struct NamedCall {
 };
 
 constexpr auto kForbidden = std::to_array<NamedCall>({
-    {"mount", SYS_mount}, {"umount2", SYS_umount2}, {"pivot_root", SYS_pivot_root}, {"chroot", SYS_chroot}, {"unshare", SYS_unshare},
-    {"setns", SYS_setns}, {"open_tree", SYS_open_tree}, {"move_mount", SYS_move_mount}, {"fsopen", SYS_fsopen}, {"bpf", SYS_bpf},
-    {"perf_event_open", SYS_perf_event_open}, {"userfaultfd", SYS_userfaultfd}, {"keyctl", SYS_keyctl}, {"add_key", SYS_add_key},
-    {"request_key", SYS_request_key}, {"init_module", SYS_init_module}, {"finit_module", SYS_finit_module},
-    {"delete_module", SYS_delete_module}, {"kexec_load", SYS_kexec_load}, {"reboot", SYS_reboot}, {"swapon", SYS_swapon},
-    {"settimeofday", SYS_settimeofday}, {"clock_settime", SYS_clock_settime}, {"adjtimex", SYS_adjtimex}, {"sethostname", SYS_sethostname},
-    {"open_by_handle_at", SYS_open_by_handle_at}, {"name_to_handle_at", SYS_name_to_handle_at}, {"quotactl", SYS_quotactl},
-    {"syslog", SYS_syslog}, {"kcmp", SYS_kcmp}, {"process_vm_writev", SYS_process_vm_writev}, {"pidfd_getfd", SYS_pidfd_getfd},
-    {"fanotify_init", SYS_fanotify_init}, {"vhangup", SYS_vhangup},
+    {"mount", SYS_mount},
+    {"umount2", SYS_umount2},
+    {"pivot_root", SYS_pivot_root},
+    {"chroot", SYS_chroot},
+    {"unshare", SYS_unshare},
+    {"setns", SYS_setns},
+    {"open_tree", SYS_open_tree},
+    {"move_mount", SYS_move_mount},
+    {"fsopen", SYS_fsopen},
+    {"bpf", SYS_bpf},
+    {"perf_event_open", SYS_perf_event_open},
+    {"userfaultfd", SYS_userfaultfd},
+    {"keyctl", SYS_keyctl},
+    {"add_key", SYS_add_key},
+    {"request_key", SYS_request_key},
+    {"init_module", SYS_init_module},
+    {"finit_module", SYS_finit_module},
+    {"delete_module", SYS_delete_module},
+    {"kexec_load", SYS_kexec_load},
+    {"reboot", SYS_reboot},
+    {"swapon", SYS_swapon},
+    {"settimeofday", SYS_settimeofday},
+    {"clock_settime", SYS_clock_settime},
+    {"adjtimex", SYS_adjtimex},
+    {"sethostname", SYS_sethostname},
+    {"open_by_handle_at", SYS_open_by_handle_at},
+    {"name_to_handle_at", SYS_name_to_handle_at},
+    {"quotactl", SYS_quotactl},
+    {"syslog", SYS_syslog},
+    {"kcmp", SYS_kcmp},
+    {"process_vm_writev", SYS_process_vm_writev},
+    {"pidfd_getfd", SYS_pidfd_getfd},
+    {"fanotify_init", SYS_fanotify_init},
+    {"vhangup", SYS_vhangup},
 });
 
 TEST_P(InTier, ForbiddenCallsKillAndAreNamed) {
@@ -345,7 +379,8 @@ TEST_P(InTier, TerminalInputCannotBePushed) {
 
 TEST_P(InTier, MemoryIsBounded) {
   EXPECT_TRUE(Done(Free({"allocate", "256"})));
-  const Outcome outcome = Confined({"allocate", "256"}, [](SandboxSpec& spec) { spec.limits.memory_bytes = 64U << 20U; });
+  const Outcome outcome =
+      Confined({"allocate", "256"}, [](SandboxSpec& spec) { spec.limits.memory_bytes = 64U << 20U; });
   EXPECT_FALSE(outcome.Done()) << outcome.Describe();
   EXPECT_TRUE(outcome.report.cause == Cause::kMemory || outcome.Denied(ENOMEM)) << outcome.Describe();
 }

@@ -26,7 +26,9 @@ int SpawnAs(uint32_t uid, const std::vector<std::string>& argv, int& output) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::dup2(fds[1], 1);
-    if (uid != 0 && (::setgroups(0, nullptr) != 0 || ::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0)) ::_exit(126);
+    if (uid != 0 &&
+        (::setgroups(0, nullptr) != 0 || ::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0))
+      ::_exit(126);
     ::execv(raw[0], raw.data());
     ::_exit(127);
   }
@@ -109,7 +111,8 @@ SandboxSpec AttackTest::Spec(Tier tier, std::vector<std::string> act) const {
   return spec;
 }
 
-Running AttackTest::Start(Tier tier, std::vector<std::string> act, const certs::Identity* server, std::string_view client_uri, const Tweak& tweak) {
+Running AttackTest::Start(Tier tier, std::vector<std::string> act, const certs::Identity* server,
+                          std::string_view client_uri, const Tweak& tweak) {
   Running running;
   running.text = std::make_shared<Running::Text>();
   LaunchCallbacks callbacks;
@@ -145,7 +148,8 @@ std::string AttackTest::Free(std::vector<std::string> act, uint32_t uid) const {
   const int pid = SpawnAs(uid, act, output);
   std::string text;
   char chunk[4096];
-  for (ssize_t size = 0; (size = ::read(output, chunk, sizeof chunk)) > 0;) text.append(chunk, static_cast<size_t>(size));
+  for (ssize_t size = 0; (size = ::read(output, chunk, sizeof chunk)) > 0;)
+    text.append(chunk, static_cast<size_t>(size));
   ::close(output);
   ::waitpid(pid, nullptr, 0);
   return text;

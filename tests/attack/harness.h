@@ -66,7 +66,8 @@ class AttackTest : public ::testing::Test {
   using Tweak = std::function<void(SandboxSpec&)>;
   SandboxSpec Spec(Tier tier, std::vector<std::string> act) const;
   Outcome Confined(Tier tier, std::vector<std::string> act, const Tweak& tweak = {});
-  Running Start(Tier tier, std::vector<std::string> act, const certs::Identity* server = nullptr, std::string_view client_uri = "", const Tweak& tweak = {});
+  Running Start(Tier tier, std::vector<std::string> act, const certs::Identity* server = nullptr,
+                std::string_view client_uri = "", const Tweak& tweak = {});
   // The same act, outside of any compartment.
   std::string Free(std::vector<std::string> act, uint32_t uid = kPluginUid) const;
 
@@ -79,7 +80,9 @@ class AttackTest : public ::testing::Test {
 
 class InTier : public AttackTest, public ::testing::WithParamInterface<Tier> {
  protected:
-  Outcome Confined(std::vector<std::string> act, const Tweak& tweak = {}) { return AttackTest::Confined(GetParam(), std::move(act), tweak); }
+  Outcome Confined(std::vector<std::string> act, const Tweak& tweak = {}) {
+    return AttackTest::Confined(GetParam(), std::move(act), tweak);
+  }
   bool Strict() const { return GetParam() == Tier::kStrict; }
 };
 

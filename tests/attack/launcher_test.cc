@@ -29,7 +29,8 @@ TEST_F(AttackTest, TheTierReachedIsAttested) {
   ASSERT_TRUE(strict.process != nullptr && restricted.process != nullptr);
   for (const auto* process : {strict.process.get(), restricted.process.get()}) {
     const Attestation& proof = process->attestation();
-    EXPECT_TRUE(proof.no_new_privs && proof.seccomp_filter && proof.capabilities_empty && proof.securebits_locked && proof.probe_denied && proof.landlock_denied);
+    EXPECT_TRUE(proof.no_new_privs && proof.seccomp_filter && proof.capabilities_empty && proof.securebits_locked &&
+                proof.probe_denied && proof.landlock_denied);
   }
   EXPECT_EQ(strict.process->attestation().namespaces.size(), 7U);
   EXPECT_TRUE(restricted.process->attestation().namespaces.empty());

@@ -35,7 +35,9 @@ int Say(const char* format, long value = 0) {
   return 0;
 }
 
-int Result(long outcome) { return outcome < 0 ? Say("DENIED %ld", errno) : Say("DONE %ld", outcome); }
+int Result(long outcome) {
+  return outcome < 0 ? Say("DENIED %ld", errno) : Say("DONE %ld", outcome);
+}
 
 sockaddr_in Loopback(const char* port) {
   sockaddr_in address = {};
@@ -45,7 +47,9 @@ sockaddr_in Loopback(const char* port) {
   return address;
 }
 
-const sockaddr* Raw(const void* address) { return static_cast<const sockaddr*>(address); }
+const sockaddr* Raw(const void* address) {
+  return static_cast<const sockaddr*>(address);
+}
 
 int Connect(const char* port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -106,7 +110,8 @@ int Memory(const char* pid, const char* address) {
   snprintf(path, sizeof path, "/proc/%s/mem", pid);
   const int fd = open(path, O_RDONLY);
   char text[64] = {};
-  if (fd < 0 || pread(fd, text, sizeof text - 1, static_cast<off_t>(strtoull(address, nullptr, 16))) < 0) return Result(-1);
+  if (fd < 0 || pread(fd, text, sizeof text - 1, static_cast<off_t>(strtoull(address, nullptr, 16))) < 0)
+    return Result(-1);
   printf("DONE %s\n", text);
   return 0;
 }
@@ -130,7 +135,8 @@ int Wait() {
 
 int Allocate(const char* mebibytes) {
   const size_t size = strtoull(mebibytes, nullptr, 10) << 20U;
-  char* const memory = static_cast<char*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  char* const memory =
+      static_cast<char*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (memory == MAP_FAILED) return Result(-1);
   for (size_t i = 0; i < size; i += 4096) memory[i] = 1;
   return Result(0);
@@ -187,7 +193,9 @@ int Exec(char** argv) {
   return Result(-1);
 }
 
-int SetUid(const char* uid) { return Result(setresuid(static_cast<uid_t>(atoi(uid)), static_cast<uid_t>(atoi(uid)), static_cast<uid_t>(atoi(uid)))); }
+int SetUid(const char* uid) {
+  return Result(setresuid(static_cast<uid_t>(atoi(uid)), static_cast<uid_t>(atoi(uid)), static_cast<uid_t>(atoi(uid))));
+}
 
 int Capabilities() {
   FILE* const file = fopen("/proc/self/status", "r");
@@ -218,9 +226,13 @@ int Serve(const char* port) {
 }
 
 // A call by number, with arguments that can do no harm where it is let through.
-int Call(const char* number) { return Result(syscall(atoi(number), -1L, 0L, -1L, -1L, 0L, 0L)); }
+int Call(const char* number) {
+  return Result(syscall(atoi(number), -1L, 0L, -1L, -1L, 0L, 0L));
+}
 
-int NewUserNamespace() { return Result(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr)); }
+int NewUserNamespace() {
+  return Result(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+}
 
 }  // namespace
 
@@ -234,7 +246,8 @@ int main(int argc, char** argv) {
   if (is("ptrace")) return Result(ptrace(PTRACE_SEIZE, atoi(first), nullptr, nullptr));
   if (is("process-vm-readv")) return ReadOther(first, second);
   if (is("memory")) return Memory(first, second);
-  if (is("kill")) return Result(kill(first[0] == 'p' ? getppid() : atoi(first), second[0] != '\0' ? atoi(second) : SIGKILL));
+  if (is("kill"))
+    return Result(kill(first[0] == 'p' ? getppid() : atoi(first), second[0] != '\0' ? atoi(second) : SIGKILL));
   if (is("kill-self")) return Result(kill(getpid(), 0));
   if (is("read")) return ReadFile(first);
   if (is("write")) return WriteFile(first);

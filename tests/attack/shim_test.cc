@@ -36,8 +36,12 @@ class ShimTest : public InTier {
     if (!result.ok()) throw std::runtime_error(result.error().message());
     return std::move(result).value();
   }
-  certs::Authority Make(std::string_view domain) { return Must(certs::Authority::Create(domain, std::chrono::hours(1), clock_)); }
-  static certs::TlsContext Client(const certs::Identity& self, std::string_view peer) { return Must(certs::TlsContext::ForClient(self, peer)); }
+  certs::Authority Make(std::string_view domain) {
+    return Must(certs::Authority::Create(domain, std::chrono::hours(1), clock_));
+  }
+  static certs::TlsContext Client(const certs::Identity& self, std::string_view peer) {
+    return Must(certs::TlsContext::ForClient(self, peer));
+  }
   static std::chrono::steady_clock::time_point Soon() { return std::chrono::steady_clock::now() + kPatience; }
 
   // What the shim sends back, if anything, to a client with `self`. An error of the handshake, or of the first
@@ -69,9 +73,12 @@ class ShimTest : public InTier {
   Running running_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Tiers, ShimTest, ::testing::Values(Tier::kStrict, Tier::kRestricted), [](const auto& tier) { return std::string(TierName(tier.param)); });
+INSTANTIATE_TEST_SUITE_P(Tiers, ShimTest, ::testing::Values(Tier::kStrict, Tier::kRestricted),
+                         [](const auto& tier) { return std::string(TierName(tier.param)); });
 
-TEST_P(ShimTest, OnlyTheRightClientReachesThePlugin) { ExpectUntouched(); }
+TEST_P(ShimTest, OnlyTheRightClientReachesThePlugin) {
+  ExpectUntouched();
+}
 
 TEST_P(ShimTest, AClientOfAnotherAuthorityGetsNothing) {
   const certs::Authority other = Make("here");
@@ -98,11 +105,13 @@ TEST_P(ShimTest, AServerCertificateIsNoClientCertificate) {
 
 TEST_P(ShimTest, APlainRequestGetsNoByteThrough) {
   UniqueFd fd = Must(running_.process->Connect());
-  const std::string_view request = "POST /api/v1/template.execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+  const std::string_view request =
+      "POST /api/v1/template.execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
   ASSERT_EQ(::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
   char text[256] = {};
   std::string answer;
-  for (ssize_t size = 0; (size = ::recv(fd.get(), text, sizeof text, 0)) > 0;) answer.append(text, static_cast<size_t>(size));
+  for (ssize_t size = 0; (size = ::recv(fd.get(), text, sizeof text, 0)) > 0;)
+    answer.append(text, static_cast<size_t>(size));
   EXPECT_EQ(answer.find("HTTP"), std::string::npos);
   ExpectUntouched();
 }

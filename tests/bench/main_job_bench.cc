@@ -59,7 +59,8 @@ void Must(const Status& status) {
 
 void Report(const char* what, double ratio, double bound, bool at_most) {
   const bool good = at_most ? ratio <= bound : ratio >= bound;
-  std::printf("%-58s %8.2f   (%s %.2f) %s\n", what, ratio, at_most ? "at most" : "at least", bound, good ? "ok" : "MISSED");
+  std::printf("%-58s %8.2f   (%s %.2f) %s\n", what, ratio, at_most ? "at most" : "at least", bound,
+              good ? "ok" : "MISSED");
   if (!good) ++failures;
 }
 
@@ -97,7 +98,8 @@ void Launch(sandbox::Launcher& launcher) {
     if (Wait(Spawn({"/bin/true"})) != 0) Die("/bin/true failed");
   };
   const auto bwrap = [] {
-    if (Wait(Spawn({"bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true"})) != 0) Die("bwrap failed (apt-get install bubblewrap)");
+    if (Wait(Spawn({"bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true"})) != 0)
+      Die("bwrap failed (apt-get install bubblewrap)");
   };
   const auto ours = [&](sandbox::Tier tier) {
     sandbox::SandboxSpec spec;
@@ -107,7 +109,8 @@ void Launch(sandbox::Launcher& launcher) {
     spec.env = {"PATH=/usr/bin:/bin"};
     auto process = Must(launcher.Launch(spec, nullptr, "", {}));
     const auto report = process->WaitExit(std::chrono::seconds(10));
-    if (!report.has_value() || report->cause != sandbox::ExitReport::Cause::kExited || report->exit_code != 0) Die("sandboxed /bin/true failed");
+    if (!report.has_value() || report->cause != sandbox::ExitReport::Cause::kExited || report->exit_code != 0)
+      Die("sandboxed /bin/true failed");
   };
   constexpr int kRounds = 200;
   std::array<std::vector<double>, 4> times;
@@ -120,8 +123,10 @@ void Launch(sandbox::Launcher& launcher) {
   const double bwrap_ms = Median(times[1]) * 1e3;
   const double strict_ms = Median(times[2]) * 1e3;
   const double restricted_ms = Median(times[3]) * 1e3;
-  std::printf("launch and end of /bin/true, median of %d: bare %.2f ms, bwrap --unshare-all %.2f ms, strict %.2f ms, restricted %.2f ms\n",
-              kRounds, bare_ms, bwrap_ms, strict_ms, restricted_ms);
+  std::printf(
+      "launch and end of /bin/true, median of %d: bare %.2f ms, bwrap --unshare-all %.2f ms, strict %.2f ms, "
+      "restricted %.2f ms\n",
+      kRounds, bare_ms, bwrap_ms, strict_ms, restricted_ms);
   Report("launch, strict / bwrap --unshare-all", strict_ms / bwrap_ms, kMostStrictToBwrap, true);
   Report("launch, restricted / bare fork+exec", restricted_ms / bare_ms, kMostRestrictedToBare, true);
 }
@@ -210,7 +215,8 @@ spec:
 double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const std::string& audit_path, size_t calls) {
   const bulkhead::Clock clock;
   const auto authority = Must(certs::Authority::Create("bench", std::chrono::hours(1), clock));
-  const auto agent_identity = Must(authority.Issue(Must(certs::AgentUri("bench", "default", "bench")), certs::Role::kClient));
+  const auto agent_identity =
+      Must(authority.Issue(Must(certs::AgentUri("bench", "default", "bench")), certs::Role::kClient));
   policy::PolicySet policies;
   Must(policies.Load(kPolicy, "bench.yaml"));
   const Secret token = RandomToken(32);
@@ -263,7 +269,8 @@ void Calls(sandbox::Launcher& launcher, const std::string& plugin) {
     plain.push_back(PlainRate(plugin, kCalls));
     whole.push_back(WholeRate(launcher, plugin, folder.path() + "/audit-" + std::to_string(round), kCalls));
   }
-  std::printf("calls a second, 16 workers, median of 3: plain httplib %.0f, whole way (strict) %.0f\n", Median(plain), Median(whole));
+  std::printf("calls a second, 16 workers, median of 3: plain httplib %.0f, whole way (strict) %.0f\n", Median(plain),
+              Median(whole));
   Report("calls, whole way / plain httplib", Median(whole) / Median(plain), kLeastCallsToPlain, false);
 }
 
@@ -275,19 +282,25 @@ void Memory(const std::string& binary, const std::string& plugin) {
   std::filesystem::create_directory(folder.path() + "/plugins");
   for (int i = 0; i < 3; ++i) {
     std::ofstream(folder.path() + "/plugins/p" + std::to_string(i) + ".yaml")
-        << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: p" << i << "}\nspec:\n  sidecar:\n    container:\n"
-        << "      name: p\n      command: [" << plugin << "]\n      args: [\"" << 17360 + i << "\"]\n      ports: [{containerPort: " << 17360 + i
-        << "}]\n      resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {cpu: \"1\", memory: 64Mi}}\n      securityContext: {runAsNonRoot: true}\n";
+        << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: p" << i
+        << "}\nspec:\n  sidecar:\n    container:\n"
+        << "      name: p\n      command: [" << plugin << "]\n      args: [\"" << 17360 + i
+        << "\"]\n      ports: [{containerPort: " << 17360 + i
+        << "}]\n      resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {cpu: \"1\", memory: 64Mi}}\n      "
+           "securityContext: {runAsNonRoot: true}\n";
   }
   // A task that never comes to an end keeps the agent waiting: its policy refuses nothing but its
   // answer is "again in an hour".
   std::ofstream(folder.path() + "/plugins/wait.yaml")
-      << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: wait, annotations: {bulkhead.dev/handles: wait}}\nspec:\n"
-      << "  sidecar:\n    container:\n      name: wait\n      command: [sleep, \"1000\"]\n      ports: [{containerPort: 17370}]\n";
+      << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: wait, annotations: "
+         "{bulkhead.dev/handles: wait}}\nspec:\n"
+      << "  sidecar:\n    container:\n      name: wait\n      command: [sleep, \"1000\"]\n      ports: "
+         "[{containerPort: 17370}]\n";
   std::ofstream(folder.path() + "/tasks.yaml")
-      << "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTaskSet\nmetadata: {name: bench}\nspec: {tasks: {a: {name: a, plugin: {wait: {}}}, b: {name: b, plugin: {other: {}}}}}\n";
-  const pid_t pid = Spawn({binary, "run", folder.path() + "/tasks.yaml", "--plugins", folder.path() + "/plugins", "--audit", folder.path() + "/audit",
-                           "--plugin-start-timeout", "60s", "-o", "json"});
+      << "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTaskSet\nmetadata: {name: bench}\nspec: {tasks: {a: {name: "
+         "a, plugin: {wait: {}}}, b: {name: b, plugin: {other: {}}}}}\n";
+  const pid_t pid = Spawn({binary, "run", folder.path() + "/tasks.yaml", "--plugins", folder.path() + "/plugins",
+                           "--audit", folder.path() + "/audit", "--plugin-start-timeout", "60s", "-o", "json"});
   // The three have started when each has its record.
   double resident = 0;
   for (int tries = 0; tries < 2000; ++tries) {
@@ -309,7 +322,9 @@ void Memory(const std::string& binary, const std::string& plugin) {
 
 int Main(int argc, char** argv) {
   const std::vector<std::string> names(argv + 1, argv + argc);
-  const auto chosen = [&](const char* name) { return names.empty() || std::find(names.begin(), names.end(), name) != names.end(); };
+  const auto chosen = [&](const char* name) {
+    return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+  };
   const std::string bin = std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
   // In strict the view of the host's root has no build folder: the plugin is copied to where it is seen.
   const std::string plugin = "/usr/local/bin/bulkhead-bench-plugin-" + std::to_string(::getpid());

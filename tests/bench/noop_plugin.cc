@@ -27,8 +27,9 @@ int main(int argc, char** argv) {
       response.status = 403;
       return;
     }
-    response.set_content(R"({"node":{"phase":"Succeeded","message":"done","outputs":{"parameters":[{"name":"answer","value":"42"}]}}})",
-                         "application/json");
+    response.set_content(
+        R"({"node":{"phase":"Succeeded","message":"done","outputs":{"parameters":[{"name":"answer","value":"42"}]}}})",
+        "application/json");
   });
   return server.listen("0.0.0.0", std::atoi(argv[1])) ? 0 : 1;
 }

@@ -8,6 +8,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view line = fuzz::Text(data, size);
   const auto read = audit::ParseLine(line, reason);
   fuzz::Require(read.has_value() || !reason.empty(), "a refusal has its reason");
-  fuzz::Require(!read.has_value() || (read->hash.size() == audit::kHashDigits && line.find(read->hash) != std::string_view::npos), "a record has its hash");
+  fuzz::Require(
+      !read.has_value() || (read->hash.size() == audit::kHashDigits && line.find(read->hash) != std::string_view::npos),
+      "a record has its hash");
   return 0;
 }

@@ -8,7 +8,9 @@
 
 namespace bulkhead::fuzz {
 
-inline std::string_view Text(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+inline std::string_view Text(const uint8_t* data, size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
 
 // A property that must hold for every input.
 inline void Require(bool holds, const char* what) {

@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   after.Set("node", std::move(node));
   const auto mutations = policy::Diff(before, after);
   fuzz::Require(mutations.ok(), "a plain reply has a difference");
-  const auto decision = set.Decide({"p", "template.execute", "ns", "wf", "t"}, *mutations, policy::MeasureReply(after, 10, after));
+  const auto decision =
+      set.Decide({"p", "template.execute", "ns", "wf", "t"}, *mutations, policy::MeasureReply(after, 10, after));
   fuzz::Require(!decision.allowed, "no policy allows a template in a value");
   return 0;
 }

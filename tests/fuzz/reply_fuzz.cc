@@ -19,7 +19,7 @@ spec:
     - {id: message, path: node.message}
     - {id: names, path: "node.outputs.parameters[*].name"}
     - {id: values, path: "node.outputs.parameters[*].value"}
-    - {id: requeue, path: requeue}
+    - {id: requeue, path: requeue, value: {duration: {min: 1s, max: 1h}}}
 )";
 
 struct Fixture {
@@ -30,7 +30,7 @@ struct Fixture {
 const Fixture& Setup() {
   static const Fixture* const fixture = [] {
     auto* const made = new Fixture;
-    fuzz::Require(made->policies.Load(kPolicy, "f.yaml").ok(), "the policy loads");
+    fuzz::Require(made->policies.Load(kPolicy, "f.yaml").ok(), "the policy of this target loads");
     std::vector<redact::NamedSecret> secrets;
     secrets.push_back({"s", Secret("hunter2hunter2")});
     made->redactor = *redact::Redactor::Create(std::move(secrets));
@@ -44,7 +44,8 @@ const Fixture& Setup() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Fixture& fixture = Setup();
   const agent::Judgement judgement =
-      agent::Judge(fuzz::Text(data, size), Value::Object(), {"p", "template.execute", "ns", "wf", "t"}, fixture.policies, *fixture.redactor);
+      agent::Judge(fuzz::Text(data, size), Value::Object(), {"p", "template.execute", "ns", "wf", "t"},
+                   fixture.policies, *fixture.redactor);
   fuzz::Require(judgement.message.find("hunter2hunter2") == std::string::npos, "no secret leaves in a reason");
   if (judgement.kind != agent::Judgement::Kind::kApplied) {
     fuzz::Require(judgement.effective.members.empty(), "a refused reply changes nothing");
@@ -54,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Require(applied.find("hunter2hunter2") == std::string::npos, "no secret leaves in a result");
   fuzz::Require(applied.find("{{") == std::string::npos, "no template leaves in a result");
   for (const Member& member : judgement.effective.members) {
-    fuzz::Require(member.key == "phase" || member.key == "message" || member.key == "outputs", "only what the policy names is applied");
+    fuzz::Require(member.key == "phase" || member.key == "message" || member.key == "outputs",
+                  "only what the policy names is applied");
   }
   fuzz::Require(judgement.refused == 0, "an applied reply has nothing refused");
   return 0;

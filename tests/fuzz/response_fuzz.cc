@@ -11,7 +11,8 @@ namespace {
 ResponseParser Feed(std::string_view bytes, size_t piece, size_t& taken) {
   ResponseParser parser({.head_bytes = 4096, .body_bytes = 8192});
   taken = 0;
-  while (taken < bytes.size() && (parser.state() == ResponseParser::State::kHead || parser.state() == ResponseParser::State::kBody)) {
+  while (taken < bytes.size() &&
+         (parser.state() == ResponseParser::State::kHead || parser.state() == ResponseParser::State::kBody)) {
     const std::string_view part = bytes.substr(taken, piece);
     const size_t fed = parser.Feed(part);
     fuzz::Require(fed <= part.size(), "no more is taken than there is");
@@ -35,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::Require(!whole.error().empty(), "a refusal has its reason");
     return 0;
   }
-  fuzz::Require(taken == whole_taken && whole.status() == pieces.status() && whole.keep_alive() == pieces.keep_alive(), "nor does the head");
+  fuzz::Require(taken == whole_taken && whole.status() == pieces.status() && whole.keep_alive() == pieces.keep_alive(),
+                "nor does the head");
   const std::string body = whole.TakeBody();
   fuzz::Require(body == pieces.TakeBody(), "nor does the body");
   fuzz::Require(body.size() <= 8192, "the limit holds");

@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   for (const Value& document : *documents) {
     const auto again = ParseYaml(ToYaml(document), "g", {.depth = 128});
-    fuzz::Require(again.ok() && again->size() == 1 && ToJson(again->front()) == ToJson(document), "what is written reads back the same");
+    fuzz::Require(again.ok() && again->size() == 1 && ToJson(again->front()) == ToJson(document),
+                  "what is written reads back the same");
   }
   return 0;
 }

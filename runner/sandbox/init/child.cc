@@ -22,17 +22,17 @@
 #include "runner/sandbox/init/init.h"
 #include "runner/sandbox/landlock_apply.h"
 #include "runner/sandbox/protocol.h"
-#include "runner/sandbox/signal_guard.h"
 #include "runner/sandbox/seccomp.h"
+#include "runner/sandbox/signal_guard.h"
 
 namespace bulkhead::sandbox::init {
 
 namespace {
 
 constexpr int kReportFd = 3;
-constexpr unsigned long kLockedBits =
-    SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+constexpr unsigned long kLockedBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                      SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                      SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 // Anyone may open it for writing; the rules of Landlock leave it out.
 constexpr const char* kProbeFile = "/dev/full";
 
@@ -44,7 +44,8 @@ void SetLimit(int resource, uint64_t most, const char* name) {
   rlimit limit = {most, most};
   rlimit now = {};
   // An unprivileged launcher may only lower what it has.
-  if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &now) == 0 && now.rlim_max < limit.rlim_max) limit.rlim_cur = limit.rlim_max = now.rlim_max;
+  if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &now) == 0 && now.rlim_max < limit.rlim_max)
+    limit.rlim_cur = limit.rlim_max = now.rlim_max;
   Check(::setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0, name);
 }
 
@@ -101,13 +102,15 @@ void CloseAll(const Plan& plan, int report) {
 
 void ApplyLandlockPlan(const Plan& plan) {
   if (!plan.landlock) return;
-  const LandlockView view = {plan.handled_fs, plan.handled_net, plan.scoped, plan.path_rules.data(), plan.path_rules.size(),
-                             plan.port_rules.data(), plan.port_rules.size(), plan.landlock_paths.data(), plan.landlock_paths.size()};
+  const LandlockView view = {plan.handled_fs,        plan.handled_net,           plan.scoped,
+                             plan.path_rules.data(), plan.path_rules.size(),     plan.port_rules.data(),
+                             plan.port_rules.size(), plan.landlock_paths.data(), plan.landlock_paths.size()};
   size_t failed = 0;
   const int error = ApplyLandlock(view, &failed);
   if (error == 0) return;
   std::string step = "Landlock";
-  if (failed < plan.path_rules.size()) step += std::string(" rule for ") + (plan.landlock_paths.c_str() + plan.path_rules[failed].path);
+  if (failed < plan.path_rules.size())
+    step += std::string(" rule for ") + (plan.landlock_paths.c_str() + plan.path_rules[failed].path);
   Fail(kReportFd, step, -error);
 }
 
@@ -157,7 +160,8 @@ uint8_t DifferentNamespaces(const Plan& plan) {
   for (size_t i = 0; i < kNamespaces.size(); ++i) {
     struct stat info = {};
     const std::string path = std::string("/proc/self/ns/") + kNamespaces[i];
-    const bool differs = ::stat(path.c_str(), &info) == 0 && plan.launcher_namespaces[i] != 0 && info.st_ino != plan.launcher_namespaces[i];
+    const bool differs = ::stat(path.c_str(), &info) == 0 && plan.launcher_namespaces[i] != 0 &&
+                         info.st_ino != plan.launcher_namespaces[i];
     if (differs) different = static_cast<uint8_t>(different | (1U << i));
   }
   return different;
@@ -169,8 +173,9 @@ AttestationMessage ReadBack(const Plan& plan, bool bounding_dropped, bool probe_
   if (!status.Read()) Fail(kReportFd, "reading back /proc/self/status", errno);
   proof.no_new_privs = status.Is("\nNoNewPrivs:", 1, 10);
   proof.seccomp_filter = status.Is("\nSeccomp:", SECCOMP_MODE_FILTER, 10);
-  proof.capabilities_empty = status.Is("\nCapInh:", 0, 16) && status.Is("\nCapPrm:", 0, 16) && status.Is("\nCapEff:", 0, 16) &&
-                             status.Is("\nCapAmb:", 0, 16) && (!bounding_dropped || status.Is("\nCapBnd:", 0, 16));
+  proof.capabilities_empty = status.Is("\nCapInh:", 0, 16) && status.Is("\nCapPrm:", 0, 16) &&
+                             status.Is("\nCapEff:", 0, 16) && status.Is("\nCapAmb:", 0, 16) &&
+                             (!bounding_dropped || status.Is("\nCapBnd:", 0, 16));
   proof.securebits_locked = ::prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == static_cast<int>(kLockedBits);
   proof.probe_denied = ::syscall(kProbeSyscall, nullptr) == -1 && errno == kProbeErrno;
   if (probe_opened_before) {
@@ -197,6 +202,7 @@ void Insist(const Plan& plan, const AttestationMessage& proof, bool bounding_dro
 
 std::vector<char*> Pointers(const std::vector<std::string>& list) {
   std::vector<char*> pointers;
+  pointers.reserve(list.size() + 1);
   for (const std::string& text : list) pointers.push_back(const_cast<char*>(text.c_str()));
   pointers.push_back(nullptr);
   return pointers;
@@ -263,7 +269,8 @@ void BecomePlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups, int re
   Check(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "PR_SET_PDEATHSIG");
   const bool shim_is_there = plan.tier == Tier::kStrict ? ::getppid() == 1 : ::getppid() == shim;
   if (!shim_is_there) ::_exit(125);
-  if (::chdir(plan.working_dir.empty() ? "/" : plan.working_dir.c_str()) != 0) Fail(kReportFd, "chdir to " + plan.working_dir, errno);
+  if (::chdir(plan.working_dir.empty() ? "/" : plan.working_dir.c_str()) != 0)
+    Fail(kReportFd, "chdir to " + plan.working_dir, errno);
   // 6. The file system and the network, then the system calls: the filter refuses Landlock's own.
   const bool probe_opened = UniqueFd(::open(kProbeFile, O_WRONLY | O_CLOEXEC)).valid();
   ApplyLandlockPlan(plan);

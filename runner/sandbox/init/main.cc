@@ -27,7 +27,8 @@ Plan ReadPlan() {
   auto plan = ParsePlan({static_cast<const char*>(bytes), size});
   ::munmap(bytes, size);
   ::close(kPlanFd);
-  if (!plan.has_value()) Fail(kControlFd, "reading the plan: it is not whole; bulkhead and bulkhead-init must be of one build", EINVAL);
+  if (!plan.has_value())
+    Fail(kControlFd, "reading the plan: it is not whole; bulkhead and bulkhead-init must be of one build", EINVAL);
   return std::move(*plan);
 }
 
@@ -92,8 +93,12 @@ void Fail(int fd, const char* step, int error_number) {
   ::_exit(125);
 }
 
-void Fail(int fd, const std::string& step, int error_number) { Fail(fd, step.c_str(), error_number); }
+void Fail(int fd, const std::string& step, int error_number) {
+  Fail(fd, step.c_str(), error_number);
+}
 
 }  // namespace bulkhead::sandbox::init
 
-int main() { bulkhead::sandbox::init::Main(); }
+int main() {
+  bulkhead::sandbox::init::Main();
+}

@@ -20,7 +20,8 @@ namespace bulkhead::sandbox::init {
 
 namespace {
 
-constexpr uint64_t kAllNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr uint64_t kAllNamespaces =
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
 void WriteProc(pid_t pid, const char* file, const std::string& text) {
   const std::string path = "/proc/" + std::to_string(pid) + "/" + file;
@@ -33,7 +34,8 @@ void WriteProc(pid_t pid, const char* file, const std::string& text) {
 
 std::string MapText(const std::vector<IdRange>& ranges) {
   std::string text;
-  for (const IdRange& range : ranges) text += std::to_string(range.inside) + " " + std::to_string(range.outside) + " 1\n";
+  for (const IdRange& range : ranges)
+    text += std::to_string(range.inside) + " " + std::to_string(range.outside) + " 1\n";
   return text;
 }
 
@@ -47,7 +49,8 @@ void RaiseLoopback() {
   ifreq request = {};
   std::strcpy(request.ifr_name, "lo");
   request.ifr_flags = IFF_UP | IFF_RUNNING;
-  if (!socket_fd.valid() || ::ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) Fail(kControlFd, "raising the loopback interface", errno);
+  if (!socket_fd.valid() || ::ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0)
+    Fail(kControlFd, "raising the loopback interface", errno);
 }
 
 // The outer half: gives the child its user map, tells the launcher of it and ends.

@@ -22,12 +22,14 @@ constexpr uint64_t kSharedMemoryBytes = 64U << 20U;
 void SetAttributes(int fd, uint64_t attributes, unsigned flags, const std::string& what) {
   mount_attr attr = {};
   attr.attr_set = attributes;
-  if (::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr) != 0) Fail(kControlFd, "mount_setattr " + what, errno);
+  if (::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr) != 0)
+    Fail(kControlFd, "mount_setattr " + what, errno);
 }
 
 void MakeParents(const std::string& path) {
   for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-    if (::mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST && errno != EROFS) Fail(kControlFd, "mkdir /" + path.substr(0, slash), errno);
+    if (::mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST && errno != EROFS)
+      Fail(kControlFd, "mkdir /" + path.substr(0, slash), errno);
   }
 }
 
@@ -44,7 +46,8 @@ UniqueFd MakeFile(const std::string& path, mode_t mode) {
 }
 
 void WriteText(const UniqueFd& file, const std::string& text, const std::string& path) {
-  if (!file.valid() || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) Fail(kControlFd, "writing /" + path, errno);
+  if (!file.valid() || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    Fail(kControlFd, "writing /" + path, errno);
 }
 
 // The mounts of the host, copied before the new root covers any of them.
@@ -53,7 +56,8 @@ std::vector<UniqueFd> CopyMounts(const Plan& plan) {
   for (const MountEntry& entry : plan.mounts) {
     UniqueFd copy;
     if (entry.kind == MountEntry::Kind::kBind) {
-      copy.Reset(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, entry.source.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+      copy.Reset(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, entry.source.c_str(),
+                                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
       if (!copy.valid() && (entry.required || errno != ENOENT)) Fail(kControlFd, "opening " + entry.source, errno);
     }
     copies.push_back(std::move(copy));
@@ -70,8 +74,10 @@ void PlaceMount(const UniqueFd& copy, const std::string& path) {
   } else {
     MakeFile(path, 0644);
   }
-  SetAttributes(copy.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | (device ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_NODEV), AT_RECURSIVE, "/" + path);
-  if (::syscall(SYS_move_mount, copy.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) Fail(kControlFd, "mounting /" + path, errno);
+  SetAttributes(copy.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | (device ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_NODEV),
+                AT_RECURSIVE, "/" + path);
+  if (::syscall(SYS_move_mount, copy.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    Fail(kControlFd, "mounting /" + path, errno);
 }
 
 void PlaceEntries(const Plan& plan, const std::vector<UniqueFd>& copies) {
@@ -84,7 +90,8 @@ void PlaceEntries(const Plan& plan, const std::vector<UniqueFd>& copies) {
         break;
       case MountEntry::Kind::kSymlink:
         MakeParents(path);
-        if (::symlink(entry.source.c_str(), path.c_str()) != 0 && errno != EEXIST && errno != EROFS) Fail(kControlFd, "symlink /" + path, errno);
+        if (::symlink(entry.source.c_str(), path.c_str()) != 0 && errno != EEXIST && errno != EROFS)
+          Fail(kControlFd, "symlink /" + path, errno);
         break;
       case MountEntry::Kind::kFile: WriteText(MakeFile(path, 0644), entry.source, path); break;
       case MountEntry::Kind::kFolder: MakeFolder(path); break;
@@ -94,8 +101,10 @@ void PlaceEntries(const Plan& plan, const std::vector<UniqueFd>& copies) {
 
 void MountTmpfs(const std::string& path, uint64_t bytes, const Plan& plan) {
   MakeFolder(path);
-  const std::string options = "mode=0700,size=" + std::to_string(bytes) + ",nr_inodes=" + std::to_string(4096 + bytes / 4096);
-  if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) Fail(kControlFd, "mounting a tmpfs on /" + path, errno);
+  const std::string options =
+      "mode=0700,size=" + std::to_string(bytes) + ",nr_inodes=" + std::to_string(4096 + bytes / 4096);
+  if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0)
+    Fail(kControlFd, "mounting a tmpfs on /" + path, errno);
   if (::chown(path.c_str(), plan.uid, plan.gid) != 0) Fail(kControlFd, "chown /" + path, errno);
 }
 
@@ -111,15 +120,18 @@ void WriteToken(const Plan& plan) {
 }  // namespace
 
 void BuildRoot(const Plan& plan) {
-  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) Fail(kControlFd, "making the mounts private", errno);
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    Fail(kControlFd, "making the mounts private", errno);
   const std::vector<UniqueFd> copies = CopyMounts(plan);
   const std::string options = "mode=0755,size=" + std::to_string(kRootBytes);
-  if (::mount("tmpfs", kBase, "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) Fail(kControlFd, "mounting the new root", errno);
+  if (::mount("tmpfs", kBase, "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0)
+    Fail(kControlFd, "mounting the new root", errno);
   if (::chdir(kBase) != 0) Fail(kControlFd, "chdir to the new root", errno);
   const mode_t mask = ::umask(0);
   PlaceEntries(plan, copies);
   MakeFolder("proc");
-  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) Fail(kControlFd, "mounting /proc", errno);
+  if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    Fail(kControlFd, "mounting /proc", errno);
   MountTmpfs("tmp", plan.scratch_bytes, plan);
   MountTmpfs("dev/shm", kSharedMemoryBytes, plan);
   WriteToken(plan);

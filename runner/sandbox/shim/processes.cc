@@ -55,7 +55,9 @@ Process ReadProcess(pid_t pid) {
   char state = 0;
   int parent = 0;
   unsigned long threads = 0;
-  if (std::sscanf(text.c_str() + end + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %lu", &state, &parent, &threads) != 3) return process;
+  if (std::sscanf(text.c_str() + end + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %lu",
+                  &state, &parent, &threads) != 3)
+    return process;
   process = {pid, parent, threads};
   return process;
 }
@@ -76,11 +78,14 @@ std::vector<Process> AllProcesses() {
 // Inodes of sockets in state LISTEN (0A) on a port, from one table of proc_net(5).
 void FindListeners(const char* table, uint16_t port, std::vector<unsigned long>& inodes) {
   const std::string text = ReadSmall(table, kMostTable);
-  for (size_t line = text.find('\n'); line != std::string::npos && line + 1 < text.size(); line = text.find('\n', line + 1)) {
+  for (size_t line = text.find('\n'); line != std::string::npos && line + 1 < text.size();
+       line = text.find('\n', line + 1)) {
     unsigned local_port = 0;
     unsigned state = 0;
     unsigned long inode = 0;
-    const int fields = std::sscanf(text.c_str() + line + 1, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu", &local_port, &state, &inode);
+    const int fields =
+        std::sscanf(text.c_str() + line + 1, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu",
+                    &local_port, &state, &inode);
     if (fields == 3 && local_port == port && state == 0x0A) inodes.push_back(inode);
   }
 }
@@ -93,7 +98,9 @@ bool HoldsSocket(pid_t pid, const std::vector<unsigned long>& inodes) {
     char target[64] = {};
     const ssize_t size = ::readlink((path + "/" + entry->d_name).c_str(), target, sizeof target - 1);
     unsigned long inode = 0;
-    if (size > 0 && std::sscanf(target, "socket:[%lu]", &inode) == 1 && std::find(inodes.begin(), inodes.end(), inode) != inodes.end()) return true;
+    if (size > 0 && std::sscanf(target, "socket:[%lu]", &inode) == 1 &&
+        std::find(inodes.begin(), inodes.end(), inode) != inodes.end())
+      return true;
   }
   return false;
 }

@@ -27,7 +27,9 @@ struct Buffer {
   bool empty() const { return begin == end; }
 };
 
-bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK; }
+bool WouldBlock() {
+  return errno == EAGAIN || errno == EWOULDBLOCK;
+}
 
 }  // namespace
 
@@ -100,7 +102,9 @@ bool Relay::Handshake(Connection& connection) {
     return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
   }
   // The callback refused every other client; this only insists.
-  if (SSL_get_verify_result(connection.ssl.get()) != X509_V_OK || SSL_get0_peer_certificate(connection.ssl.get()) == nullptr) return false;
+  if (SSL_get_verify_result(connection.ssl.get()) != X509_V_OK ||
+      SSL_get0_peer_certificate(connection.ssl.get()) == nullptr)
+    return false;
   connection.verified = true;
   return ConnectPlugin(connection);
 }
@@ -143,7 +147,8 @@ bool Relay::ToPlugin(Connection& connection, bool& moved) {
     buffer.begin = 0;
     buffer.end = static_cast<size_t>(count);
   }
-  const ssize_t count = ::send(connection.plugin.get(), buffer.bytes.data() + buffer.begin, buffer.end - buffer.begin, MSG_NOSIGNAL);
+  const ssize_t count =
+      ::send(connection.plugin.get(), buffer.bytes.data() + buffer.begin, buffer.end - buffer.begin, MSG_NOSIGNAL);
   if (count < 0) {
     if (WouldBlock() || errno == EINTR || errno == ENOTCONN) return true;
     // It closed its side, but may have answered before: what it said is still read.
@@ -170,7 +175,8 @@ bool Relay::ToClient(Connection& connection, bool& moved) {
   }
   if (!buffer.empty()) {
     ERR_clear_error();
-    const int count = SSL_write(connection.ssl.get(), buffer.bytes.data() + buffer.begin, static_cast<int>(buffer.end - buffer.begin));
+    const int count = SSL_write(connection.ssl.get(), buffer.bytes.data() + buffer.begin,
+                                static_cast<int>(buffer.end - buffer.begin));
     if (count <= 0) {
       const int reason = SSL_get_error(connection.ssl.get(), count);
       return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;

@@ -37,7 +37,7 @@ namespace {
 enum Token : uint64_t { kControl = 1, kReport, kListener, kSignal, kTick, kFirstAddress = 4096 };
 
 // How often it is looked whether the plugin listens: soon at first, then patiently.
-constexpr long kFirstLook = 1'000'000;    // nanoseconds
+constexpr long kFirstLook = 1'000'000;  // nanoseconds
 constexpr long kSlowestLook = 20'000'000;
 // How often a restricted compartment without a cgroup is measured.
 constexpr long kWatchPeriod = 100'000'000;
@@ -45,7 +45,11 @@ constexpr long kWatchPeriod = 100'000'000;
 class Shim {
  public:
   Shim(const Plan& plan, pid_t plugin, UniqueFd report)
-      : plan_(plan), plugin_(plugin), report_(std::move(report)), epoll_(::epoll_create1(EPOLL_CLOEXEC)), relay_(epoll_.get(), plan.serve_port) {}
+      : plan_(plan),
+        plugin_(plugin),
+        report_(std::move(report)),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+        relay_(epoll_.get(), plan.serve_port) {}
 
   [[noreturn]] void Run() {
     LetGoOfOutput();
@@ -84,9 +88,11 @@ class Shim {
     std::array<char, sizeof(FailureMessage)> message = {};
     UniqueFd passed;
     const ssize_t size = Receive(report_.get(), message.data(), message.size(), passed, 0);
-    if (size == static_cast<ssize_t>(sizeof(AttestationMessage)) && message[0] == static_cast<char>(Notice::kAttestation)) {
+    if (size == static_cast<ssize_t>(sizeof(AttestationMessage)) &&
+        message[0] == static_cast<char>(Notice::kAttestation)) {
       listener_ = std::move(passed);
-      if (listener_.valid() != plan_.filter_notifies) init::Fail(kControlFd, "the listener of the seccomp filter did not arrive", EPROTO);
+      if (listener_.valid() != plan_.filter_notifies)
+        init::Fail(kControlFd, "the listener of the seccomp filter did not arrive", EPROTO);
       Tell(message.data(), static_cast<size_t>(size));
       return;
     }
@@ -100,7 +106,8 @@ class Shim {
   // From here on this process needs little, and a hostile client or plugin that took it over gets little.
   void Harden() {
     if (plan_.switch_user) {
-      const bool good = ::setgroups(0, nullptr) == 0 && ::setresgid(plan_.gid, plan_.gid, plan_.gid) == 0 && ::setresuid(plan_.uid, plan_.uid, plan_.uid) == 0;
+      const bool good = ::setgroups(0, nullptr) == 0 && ::setresgid(plan_.gid, plan_.gid, plan_.gid) == 0 &&
+                        ::setresuid(plan_.uid, plan_.uid, plan_.uid) == 0;
       if (!good) init::Fail(kControlFd, "changing the shim's user", errno);
     }
     __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -110,7 +117,8 @@ class Shim {
     if (plan_.serve_port != 0) certs::InitTlsLibrary();
     sock_fprog program = {static_cast<unsigned short>(plan_.shim_filter.size() / sizeof(sock_filter)),
                           reinterpret_cast<sock_filter*>(const_cast<char*>(plan_.shim_filter.data()))};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
       init::Fail(kControlFd, "the shim's own seccomp filter", errno);
     }
   }
@@ -151,7 +159,8 @@ class Shim {
       // The launcher is gone, or wants the end.
       if (size <= 0) End();
       if (message[0] == static_cast<char>(Order::kConnection) && passed.valid()) relay_.Add(std::move(passed));
-      if (message[0] == static_cast<char>(Order::kIdentity)) TakeIdentity({message.data() + 1, static_cast<size_t>(size) - 1});
+      if (message[0] == static_cast<char>(Order::kIdentity))
+        TakeIdentity({message.data() + 1, static_cast<size_t>(size) - 1});
       OPENSSL_cleanse(message.data(), static_cast<size_t>(size));
     }
   }
@@ -307,6 +316,8 @@ class Shim {
 
 }  // namespace
 
-void Run(const Plan& plan, pid_t plugin, UniqueFd report) { Shim(plan, plugin, std::move(report)).Run(); }
+void Run(const Plan& plan, pid_t plugin, UniqueFd report) {
+  Shim(plan, plugin, std::move(report)).Run();
+}
 
 }  // namespace bulkhead::sandbox::shim

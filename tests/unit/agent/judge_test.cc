@@ -67,8 +67,9 @@ TEST_F(JudgeTest, ARuleIsNamedWithFileAndLine) {
 }
 
 TEST_F(JudgeTest, DamagedBytesAreRefusedBeforePolicy) {
-  for (const std::string_view reply : {R"({"node":{"phase":"Succeeded","phase":"Failed"}})", R"({"node":{"Phase":"Succeeded"}})",
-                                       R"({"node":{"phase":"Succeeded"}} x)", "\xFF", "", R"({"node":{"phase":1}})"}) {
+  for (const std::string_view reply :
+       {R"({"node":{"phase":"Succeeded","phase":"Failed"}})", R"({"node":{"Phase":"Succeeded"}})",
+        R"({"node":{"phase":"Succeeded"}} x)", "\xFF", "", R"({"node":{"phase":1}})"}) {
     const Judgement judgement = Judge(reply);
     EXPECT_EQ(judgement.kind, Judgement::Kind::kRefused) << reply;
     EXPECT_EQ(judgement.layer, Layer::kDecode) << reply;
@@ -85,7 +86,8 @@ TEST_F(JudgeTest, SecretsAreMaskedInResultsAndInReasons) {
   ASSERT_EQ(applied.kind, Judgement::Kind::kApplied) << applied.message;
   EXPECT_EQ(ToJson(applied.effective).find("hunter2"), std::string::npos);
   EXPECT_EQ(applied.masked, 1U);
-  const Judgement refused = Judge(R"({"node":{"phase":"Succeeded","outputs":{"parameters":[{"name":"hunter2hunter2","value":"v"}]}}})");
+  const Judgement refused =
+      Judge(R"({"node":{"phase":"Succeeded","outputs":{"parameters":[{"name":"hunter2hunter2","value":"v"}]}}})");
   ASSERT_EQ(refused.kind, Judgement::Kind::kRefused);
   EXPECT_EQ(refused.message.find("hunter2"), std::string::npos) << refused.message;
   for (const policy::Verdict& verdict : refused.verdicts) EXPECT_EQ(verdict.path.find("hunter2"), std::string::npos);

@@ -13,7 +13,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-SteadyTime Soon() { return std::chrono::steady_clock::now() + seconds(20); }
+SteadyTime Soon() {
+  return std::chrono::steady_clock::now() + seconds(20);
+}
 
 Task NewTask(uint64_t id, std::string lane = "a") {
   Task task;
@@ -22,7 +24,9 @@ Task NewTask(uint64_t id, std::string lane = "a") {
   return task;
 }
 
-std::string LaneOf(const Task& task) { return task.plugin_keys.front(); }
+std::string LaneOf(const Task& task) {
+  return task.plugin_keys.front();
+}
 
 // A door that tasks wait at until the test opens it.
 class Door {
@@ -125,7 +129,8 @@ TEST(Scheduler, ARequeuedTaskRunsAgainNotBeforeItsTime) {
 
 TEST(Scheduler, GivesBackWhatADeadlineCutOff) {
   Scheduler* self = nullptr;
-  Scheduler scheduler(1, LaneOf, [&](std::shared_ptr<TaskState> state) { self->Requeue(std::move(state), std::chrono::hours(1)); });
+  Scheduler scheduler(
+      1, LaneOf, [&](std::shared_ptr<TaskState> state) { self->Requeue(std::move(state), std::chrono::hours(1)); });
   self = &scheduler;
   scheduler.Add(NewTask(7));
   scheduler.Close();

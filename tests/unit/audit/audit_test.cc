@@ -1,8 +1,8 @@
 #include "runner/audit/audit_log.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,11 +73,14 @@ TEST_F(AuditTest, EveryAlterationIsFoundAtItsLine) {
     EXPECT_EQ(Text(), text) << "a damaged log was written to";
   };
   std::string changed = whole;
-  changed[whole.find("n2")+1] = '9';
+  changed[whole.find("n2") + 1] = '9';
   expect_bad(changed, 3, "a changed field");
   expect_bad(whole.substr(0, starts[1]) + whole.substr(starts[2]), 2, "a line taken out");
-  expect_bad(whole.substr(0, starts[1]) + whole.substr(starts[2], starts[3] - starts[2]) + whole.substr(starts[1], starts[2] - starts[1]) + whole.substr(starts[3]), 2, "two lines swapped");
-  expect_bad(whole.substr(0, starts[3]) + whole.substr(starts[2], starts[3] - starts[2]) + whole.substr(starts[3]), 4, "a line twice");
+  expect_bad(whole.substr(0, starts[1]) + whole.substr(starts[2], starts[3] - starts[2]) +
+                 whole.substr(starts[1], starts[2] - starts[1]) + whole.substr(starts[3]),
+             2, "two lines swapped");
+  expect_bad(whole.substr(0, starts[3]) + whole.substr(starts[2], starts[3] - starts[2]) + whole.substr(starts[3]), 4,
+             "a line twice");
   expect_bad(whole.substr(starts[1]), 1, "the first line taken away");
   expect_bad("\n" + whole, 1, "an empty line");
 }
@@ -130,7 +133,8 @@ TEST_F(AuditTest, ManyThreadsKeepTheChainAndTheirOrder) {
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
-        for (int i = 0; i < kEach; ++i) log->Append(Call(t * kEach + i), [&](const Status& status) { done += status.ok() ? 1 : 0; });
+        for (int i = 0; i < kEach; ++i)
+          log->Append(Call(t * kEach + i), [&](const Status& status) { done += status.ok() ? 1 : 0; });
       });
     }
     for (std::thread& thread : threads) thread.join();

@@ -67,7 +67,8 @@ TEST(RandomToken, HasTheLengthTheAlphabetAndNoRepeat) {
   const Secret b = RandomToken(32);
   EXPECT_EQ(a.Reveal().size(), 32U);
   EXPECT_NE(a.Reveal(), b.Reveal());
-  EXPECT_EQ(a.Reveal().find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"), std::string_view::npos);
+  EXPECT_EQ(a.Reveal().find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+            std::string_view::npos);
 }
 
 TEST(Secret, IsGoneFromWhereItWasMovedFrom) {

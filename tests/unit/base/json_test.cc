@@ -10,7 +10,9 @@ struct Refusal {
   JsonFault fault;
 };
 
-std::string Deep(size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+std::string Deep(size_t depth) {
+  return std::string(depth, '[') + std::string(depth, ']');
+}
 
 TEST(Json, RefusesWhatTwoReadersCouldSeeDifferently) {
   const std::vector<Refusal> cases = {
@@ -51,12 +53,14 @@ TEST(Json, RefusesWhatTwoReadersCouldSeeDifferently) {
   for (const Refusal& refusal : cases) {
     const JsonParse parse = ParseJson(refusal.bytes);
     EXPECT_FALSE(parse.ok) << refusal.bytes.substr(0, 80);
-    EXPECT_EQ(JsonFaultName(parse.error.fault), JsonFaultName(refusal.fault)) << refusal.bytes.substr(0, 80) << ": " << parse.error.message;
+    EXPECT_EQ(JsonFaultName(parse.error.fault), JsonFaultName(refusal.fault))
+        << refusal.bytes.substr(0, 80) << ": " << parse.error.message;
   }
 }
 
 TEST(Json, TakesWhatRfc8259Allows) {
-  for (const char* const text : {"null", " true ", "-0", "1e+9", "[]", "{}", R"(["\ud83d\ude00","\/"])", R"({"a":{"a":1},"b":[{"a":1},{"a":2}]})", "[\"\x7F\"]"}) {
+  for (const char* const text : {"null", " true ", "-0", "1e+9", "[]", "{}", R"(["\ud83d\ude00","\/"])",
+                                 R"({"a":{"a":1},"b":[{"a":1},{"a":2}]})", "[\"\x7F\"]"}) {
     EXPECT_TRUE(ParseJson(text).ok) << text;
   }
   EXPECT_TRUE(ParseJson(Deep(64)).ok);
@@ -82,7 +86,8 @@ TEST(Json, NumbersKeepTheirLexemeAndMembersTheirOrder) {
   const std::string text = R"({"z":1.10,"a":[1e400,-0,18446744073709551616],"m":"\u2028<>&\"\\\n\u0001"})";
   const JsonParse parse = ParseJson(text);
   ASSERT_TRUE(parse.ok);
-  EXPECT_EQ(ToJson(parse.value), R"({"z":1.10,"a":[1e400,-0,18446744073709551616],"m":"\u2028\u003c\u003e\u0026\"\\\n\u0001"})");
+  EXPECT_EQ(ToJson(parse.value),
+            R"({"z":1.10,"a":[1e400,-0,18446744073709551616],"m":"\u2028\u003c\u003e\u0026\"\\\n\u0001"})");
 }
 
 TEST(Json, PositionsCountLinesAndBytes) {
@@ -95,7 +100,10 @@ TEST(Json, PositionsCountLinesAndBytes) {
 
 TEST(Json, FoldsAsGoDoes) {
   EXPECT_TRUE(FoldsTo("phase", "PHASE"));
-  EXPECT_TRUE(FoldsTo("pha\xC5\xBF" "e", "phase"));
+  EXPECT_TRUE(
+      FoldsTo("pha\xC5\xBF"
+              "e",
+              "phase"));
   EXPECT_TRUE(FoldsTo("\xE2\x84\xAA", "k"));
   EXPECT_FALSE(FoldsTo("phase", "phases"));
   EXPECT_FALSE(FoldsTo("\xC3\x89", "e"));

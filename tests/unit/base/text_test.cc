@@ -33,13 +33,28 @@ struct DurationCase {
 };
 
 TEST(GoDuration, ReadsWhatGoReads) {
-  const DurationCase cases[] = {
-      {"0", 0},          {"1ns", 1},           {"1us", 1'000},       {"1\xC2\xB5s", 1'000},
-      {"2m", 120'000'000'000}, {"1h30m", 5'400'000'000'000}, {"1.5s", 1'500'000'000}, {".5s", 500'000'000},
-      {"1.s", 1'000'000'000}, {"", -1},        {"5", -1},            {"s", -1},
-      {"1d", -1},        {" 1s", -1},          {"1s ", -1},          {"1..5s", -1},
-      {"9223372036854775807ns", std::numeric_limits<int64_t>::max()}, {"9223372036854775808ns", -1}, {"2562048h", -1},
-      {"99999999999999999999h", -1}, {"+1s", 1'000'000'000}, {"--1s", -1}};
+  const DurationCase cases[] = {{"0", 0},
+                                {"1ns", 1},
+                                {"1us", 1'000},
+                                {"1\xC2\xB5s", 1'000},
+                                {"2m", 120'000'000'000},
+                                {"1h30m", 5'400'000'000'000},
+                                {"1.5s", 1'500'000'000},
+                                {".5s", 500'000'000},
+                                {"1.s", 1'000'000'000},
+                                {"", -1},
+                                {"5", -1},
+                                {"s", -1},
+                                {"1d", -1},
+                                {" 1s", -1},
+                                {"1s ", -1},
+                                {"1..5s", -1},
+                                {"9223372036854775807ns", std::numeric_limits<int64_t>::max()},
+                                {"9223372036854775808ns", -1},
+                                {"2562048h", -1},
+                                {"99999999999999999999h", -1},
+                                {"+1s", 1'000'000'000},
+                                {"--1s", -1}};
   for (const DurationCase& c : cases) {
     const auto parsed = ParseGoDuration(c.text);
     if (c.nanos < 0) {
@@ -78,9 +93,10 @@ TEST(Quantity, ReadsKubernetesQuantities) {
 }
 
 TEST(Utf8, OnlyTheWellFormedPasses) {
-  for (const char* good : {"", "abc", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) EXPECT_TRUE(IsValidUtf8(good)) << good;
-  for (const char* bad : {"\x80", "\xC0\xAF", "\xC1\x81", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80",
-                          "\xF5\x80\x80\x80", "\xE2\x82", "a\xFF"}) {
+  for (const char* good : {"", "abc", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"})
+    EXPECT_TRUE(IsValidUtf8(good)) << good;
+  for (const char* bad : {"\x80", "\xC0\xAF", "\xC1\x81", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+                          "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "a\xFF"}) {
     EXPECT_FALSE(IsValidUtf8(bad)) << bad;
   }
 }

@@ -34,10 +34,12 @@ TEST(Yaml, RefusesWithFileLineAndColumn) {
 }
 
 TEST(Yaml, ReadsTheCoreSchema) {
-  const auto parsed = ParseYaml("s: text\nq: \"yes\"\ni: 42\nf: 1.5\nb: true\nnul: null\ne:\nl: [a, 1]\nm: {k: v}\nt: |\n  line\n", "f.yaml");
+  const auto parsed = ParseYaml(
+      "s: text\nq: \"yes\"\ni: 42\nf: 1.5\nb: true\nnul: null\ne:\nl: [a, 1]\nm: {k: v}\nt: |\n  line\n", "f.yaml");
   ASSERT_TRUE(parsed.ok()) << parsed.error().message();
-  EXPECT_EQ(ToJson(parsed->front()),
-            R"({"s":"text","q":"yes","i":42,"f":1.5,"b":true,"nul":null,"e":null,"l":["a",1],"m":{"k":"v"},"t":"line\n"})");
+  EXPECT_EQ(
+      ToJson(parsed->front()),
+      R"({"s":"text","q":"yes","i":42,"f":1.5,"b":true,"nul":null,"e":null,"l":["a",1],"m":{"k":"v"},"t":"line\n"})");
 }
 
 TEST(Yaml, ReadsDocumentsAndJson) {
@@ -56,7 +58,9 @@ TEST(Yaml, LimitsHold) {
 }
 
 TEST(Yaml, WhatIsWrittenReadsBackTheSame) {
-  const auto parsed = ParseYaml(R"({"a": "yes", "b": "1", "c": "x: y", "d": "multi\nline", "e": "", "f": [], "g": {}, "h": " lead", "i": "null", "j": "2026-01-01", "k": "-", "l": "#"})", "f");
+  const auto parsed = ParseYaml(
+      R"({"a": "yes", "b": "1", "c": "x: y", "d": "multi\nline", "e": "", "f": [], "g": {}, "h": " lead", "i": "null", "j": "2026-01-01", "k": "-", "l": "#"})",
+      "f");
   ASSERT_TRUE(parsed.ok());
   const auto again = ParseYaml(ToYaml(parsed->front()), "g");
   ASSERT_TRUE(again.ok()) << again.error().message() << "\n" << ToYaml(parsed->front());

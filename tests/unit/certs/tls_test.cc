@@ -29,15 +29,20 @@ class TlsTest : public ::testing::Test {
     plugin_ = *PluginUri("td", "ns", "wf", "p");
   }
 
-  static Authority Make(const char* domain = "td") { return Must(Authority::Create(domain, std::chrono::hours(1), Clock())); }
-  static std::chrono::steady_clock::time_point Soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(20); }
+  static Authority Make(const char* domain = "td") {
+    return Must(Authority::Create(domain, std::chrono::hours(1), Clock()));
+  }
+  static std::chrono::steady_clock::time_point Soon() {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  }
 
   struct Seen {
     bool handshake = false;
     std::string bytes;
   };
   // A server with `identity` that expects `client`: what it sees of a client that sends "request".
-  Seen Against(const Identity& identity, const std::string& client, const Identity& self, const std::string& expected, Status& status) {
+  Seen Against(const Identity& identity, const std::string& client, const Identity& self, const std::string& expected,
+               Status& status) {
     int fds[2] = {};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     Seen seen;
@@ -77,7 +82,8 @@ class TlsTest : public ::testing::Test {
 TEST_F(TlsTest, TheRightPeersTalk) {
   const Authority authority = Make();
   Status status;
-  const Seen seen = Against(Must(authority.Issue(plugin_, Role::kServer)), agent_, Must(authority.Issue(agent_, Role::kClient)), plugin_, status);
+  const Seen seen = Against(Must(authority.Issue(plugin_, Role::kServer)), agent_,
+                            Must(authority.Issue(agent_, Role::kClient)), plugin_, status);
   EXPECT_TRUE(status.ok()) << status.error().message();
   EXPECT_EQ(seen.bytes, "request");
 }
@@ -147,7 +153,8 @@ TEST_F(TlsTest, ASilentPeerIsWaitedForNoLongerThanTheDeadline) {
   const UniqueFd silent(fds[1]);
   const auto context = TlsContext::ForClient(Must(authority.Issue(agent_, Role::kClient)), plugin_);
   ASSERT_TRUE(context.ok());
-  const auto stream = TlsStream::Connect(*context, UniqueFd(fds[0]), std::chrono::steady_clock::now() + std::chrono::milliseconds(20));
+  const auto stream =
+      TlsStream::Connect(*context, UniqueFd(fds[0]), std::chrono::steady_clock::now() + std::chrono::milliseconds(20));
   ASSERT_FALSE(stream.ok());
   EXPECT_EQ(stream.error().code(), Code::kDeadlineExceeded);
 }
@@ -158,12 +165,14 @@ TEST_F(TlsTest, ACertificateHasOneUriAndItsUsageAndNothingElse) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(identity.certificate_der.data());
   X509* const certificate = d2i_X509(nullptr, &bytes, static_cast<long>(identity.certificate_der.size()));
   ASSERT_NE(certificate, nullptr);
-  auto* const names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  auto* const names =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   ASSERT_NE(names, nullptr);
   ASSERT_EQ(sk_GENERAL_NAME_num(names), 1);
   const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names, 0);
   ASSERT_EQ(name->type, GEN_URI);
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.uniformResourceIdentifier))), plugin_);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.uniformResourceIdentifier))),
+            plugin_);
   EXPECT_EQ(X509_check_ca(certificate), 0);
   EXPECT_EQ(X509_get_extended_key_usage(certificate), static_cast<uint32_t>(XKU_SSL_SERVER));
   GENERAL_NAMES_free(names);

@@ -10,7 +10,8 @@ namespace {
 std::string WithSpec(const std::string& spec, const std::string& name = "test") {
   return "apiVersion: mutation.policy/v1\nkind: MutationPolicy\nmetadata: {name: " + name +
          ", owner: o@example.com, reviewBy: \"2099-01-01\"}\nspec:\n  mode: enforce\n"
-         "  match: {plugin: {name: p}, rpc: [template.execute], namespaces: [\"*\"], templates: [\"*\"]}\n" + spec;
+         "  match: {plugin: {name: p}, rpc: [template.execute], namespaces: [\"*\"], templates: [\"*\"]}\n" +
+         spec;
 }
 
 Value Json(std::string_view text) {
@@ -65,7 +66,8 @@ TEST_F(PolicyTest, OnlyWhatARuleNamesIsAllowed) {
 }
 
 TEST_F(PolicyTest, ADenialWinsWhateverTheOrder) {
-  Load("  deny:\n    - {id: no-oops, path: node.message, value: {prefix: \"oops:\"}, message: never oops}\n" + std::string(kAllowAll));
+  Load("  deny:\n    - {id: no-oops, path: node.message, value: {prefix: \"oops:\"}, message: never oops}\n" +
+       std::string(kAllowAll));
   EXPECT_TRUE(Allows(R"({"node":{"message":"fine"}})"));
   const Decision decision = Decide(R"({"node":{"message":"oops: sorry"}})");
   EXPECT_FALSE(decision.allowed);
@@ -104,8 +106,13 @@ TEST_F(PolicyTest, ConstraintsHoldTogether) {
   };
   for (const Case& one : cases) {
     set_ = PolicySet();
-    Load("  allow:\n    - {id: nm, path: \"node.outputs.parameters[x].name\"}\n    - {id: vl, path: \"node.outputs.parameters[x].value\", value: " + std::string(one.value) + "}\n");
-    const auto reply = [](const char* value) { return R"({"node":{"outputs":{"parameters":[{"name":"x","value":")" + std::string(value) + R"("}]}}})"; };
+    Load(
+        "  allow:\n    - {id: nm, path: \"node.outputs.parameters[x].name\"}\n    - {id: vl, path: "
+        "\"node.outputs.parameters[x].value\", value: " +
+        std::string(one.value) + "}\n");
+    const auto reply = [](const char* value) {
+      return R"({"node":{"outputs":{"parameters":[{"name":"x","value":")" + std::string(value) + R"("}]}}})";
+    };
     EXPECT_TRUE(Allows(reply(one.good))) << one.value << " " << one.good;
     EXPECT_FALSE(Allows(reply(one.bad))) << one.value << " " << one.bad;
   }
@@ -113,9 +120,12 @@ TEST_F(PolicyTest, ConstraintsHoldTogether) {
 
 TEST_F(PolicyTest, BuiltInGuardsCannotBeAllowedAway) {
   Load(kAllowAll);
-  const auto value = [](const std::string& text) { return R"({"node":{"outputs":{"parameters":[{"name":"x","value":")" + text + R"("}]}}})"; };
+  const auto value = [](const std::string& text) {
+    return R"({"node":{"outputs":{"parameters":[{"name":"x","value":")" + text + R"("}]}}})";
+  };
   EXPECT_TRUE(Allows(value("plain")));
-  for (const char* const text : {"{{workflow.name}}", "a}}", "\\u202e", "\\u0000", "\\u2028", "__argo__internal__placeholder-1", "a\\nb"}) {
+  for (const char* const text :
+       {"{{workflow.name}}", "a}}", "\\u202e", "\\u0000", "\\u2028", "__argo__internal__placeholder-1", "a\\nb"}) {
     const Decision decision = Decide(value(text));
     EXPECT_FALSE(decision.allowed) << text;
   }
@@ -127,15 +137,17 @@ TEST_F(PolicyTest, BuiltInGuardsCannotBeAllowedAway) {
 
 TEST_F(PolicyTest, WhatWasThereIsNoMutation) {
   Load("  allow:\n    - {id: phase, path: node.phase}\n");
-  const Decision decision = Decide(R"({"node":{"phase":"Succeeded","message":"x"}})", R"({"node":{"phase":"Running","message":"x"}})");
+  const Decision decision =
+      Decide(R"({"node":{"phase":"Succeeded","message":"x"}})", R"({"node":{"phase":"Running","message":"x"}})");
   EXPECT_TRUE(decision.allowed);
   EXPECT_EQ(decision.allowed_count, 1U);
 }
 
 TEST_F(PolicyTest, KeyedListsAreMatchedByName) {
   Load(kAllowAll);
-  const Decision decision = Decide(R"({"node":{"outputs":{"parameters":[{"name":"b","value":"2"},{"name":"a","value":"9"}]}}})",
-                                   R"({"node":{"outputs":{"parameters":[{"name":"a","value":"1"},{"name":"b","value":"2"}]}}})");
+  const Decision decision =
+      Decide(R"({"node":{"outputs":{"parameters":[{"name":"b","value":"2"},{"name":"a","value":"9"}]}}})",
+             R"({"node":{"outputs":{"parameters":[{"name":"a","value":"1"},{"name":"b","value":"2"}]}}})");
   ASSERT_EQ(decision.verdicts.size(), 1U) << "b is the same, only a's value changed";
   EXPECT_EQ(decision.verdicts[0].path, "node.outputs.parameters[a].value");
   EXPECT_EQ(decision.verdicts[0].op, Op::kChange);
@@ -143,19 +155,23 @@ TEST_F(PolicyTest, KeyedListsAreMatchedByName) {
 
 TEST_F(PolicyTest, ANameTwiceIsNoMutationAnyPolicyCanAllow) {
   const Value before = Json(R"({"node":{}})");
-  const Value after = Json(R"({"node":{"outputs":{"parameters":[{"name":"a","value":"1"},{"name":"a","value":"2"}]}}})");
+  const Value after =
+      Json(R"({"node":{"outputs":{"parameters":[{"name":"a","value":"1"},{"name":"a","value":"2"}]}}})");
   EXPECT_FALSE(Diff(before, after).ok());
 }
 
 TEST_F(PolicyTest, LimitsAndRequirements) {
-  Load("  limits: {replyBytes: 60}\n  require:\n    - {id: must, path: node.message, message: say something}\n" + std::string(kAllowAll));
+  Load("  limits: {replyBytes: 60}\n  require:\n    - {id: must, path: node.message, message: say something}\n" +
+       std::string(kAllowAll));
   EXPECT_TRUE(Allows(R"({"node":{"phase":"Succeeded","message":"x"}})"));
   EXPECT_FALSE(Allows(R"({"node":{"phase":"Succeeded"}})"));
   EXPECT_FALSE(Allows(R"({"node":{"phase":"Succeeded","message":"12345678901234567890123456789"}})"));
 }
 
 TEST_F(PolicyTest, APathWithAQuotedKeyMatchesOnlyIt) {
-  Load("  allow:\n    - {id: nm, path: 'node.outputs.parameters[\"a b\"].name'}\n    - {id: vl, path: 'node.outputs.parameters[\"a b\"].value'}\n");
+  Load(
+      "  allow:\n    - {id: nm, path: 'node.outputs.parameters[\"a b\"].name'}\n    - {id: vl, path: "
+      "'node.outputs.parameters[\"a b\"].value'}\n");
   EXPECT_TRUE(Allows(R"({"node":{"outputs":{"parameters":[{"name":"a b","value":"1"}]}}})"));
   // A name made to look like the end of one step and the start of another.
   EXPECT_FALSE(Allows(R"({"node":{"outputs":{"parameters":[{"name":"a b\"].value[\"x","value":"1"}]}}})"));
@@ -186,7 +202,8 @@ TEST(PolicyErrors, SayWhereAndWhatToWrite) {
     const Status status = set.Load(WithSpec(one.spec), "p.yaml");
     ASSERT_FALSE(status.ok()) << one.spec;
     EXPECT_TRUE(status.error().message().starts_with("p.yaml:")) << status.error().message();
-    EXPECT_NE(status.error().message().find(one.expected), std::string::npos) << one.spec << " -> " << status.error().message();
+    EXPECT_NE(status.error().message().find(one.expected), std::string::npos)
+        << one.spec << " -> " << status.error().message();
     EXPECT_TRUE(set.empty());
   }
 }

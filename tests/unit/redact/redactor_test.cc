@@ -48,7 +48,8 @@ TEST(Redactor, FindsEveryCommonEncoding) {
   const auto redactor = Make({{"api", std::string(kSecret)}});
   std::string json;
   AppendJsonString(kSecret, json);
-  std::vector<std::string> forms = {std::string(kSecret), Hex(kSecret, false), Hex(kSecret, true), Percent(kSecret, true), Percent(kSecret, false), json.substr(1, json.size() - 2)};
+  std::vector<std::string> forms = {std::string(kSecret),   Hex(kSecret, false),     Hex(kSecret, true),
+                                    Percent(kSecret, true), Percent(kSecret, false), json.substr(1, json.size() - 2)};
   for (const std::string_view before : {"", "a", "ab"}) {
     // The secret at each of base64's three alignments, with other bytes around it.
     const std::string encoded = Base64Encode(std::string(before) + std::string(kSecret) + "xyz");
@@ -66,7 +67,8 @@ TEST(Redactor, FindsEveryCommonEncoding) {
 
 TEST(Redactor, LeavesOtherTextAlone) {
   const auto redactor = Make({{"a", "hunter2hunter2"}});
-  for (const std::string& text : std::vector<std::string>{"", "hunter2hunter", "nothing here", "HUNTER2HUNTER2", std::string("\0\xFF binary", 9)}) {
+  for (const std::string& text : std::vector<std::string>{"", "hunter2hunter", "nothing here", "HUNTER2HUNTER2",
+                                                          std::string("\0\xFF binary", 9)}) {
     size_t masked = 0;
     EXPECT_EQ(redactor->Redact(text, &masked), text);
     EXPECT_EQ(masked, 0U);
@@ -78,7 +80,8 @@ TEST(Redactor, OverlappingSecretsLeaveNothing) {
   const auto redactor = Make({{"long", "abcdefghijkl"}, {"inner", "defghi"}, {"tail", "ijklmnop"}});
   for (const std::string text : {"abcdefghijkl", "abcdefghijklmnop", "xxdefghixx", "abcdefghijklabcdefghijkl"}) {
     const std::string out = redactor->Redact(text);
-    for (const char* const part : {"defghi", "ijklmnop", "abcdefghijkl"}) EXPECT_EQ(out.find(part), std::string::npos) << out;
+    for (const char* const part : {"defghi", "ijklmnop", "abcdefghijkl"})
+      EXPECT_EQ(out.find(part), std::string::npos) << out;
     EXPECT_NE(out.find("[REDACTED:"), std::string::npos);
   }
 }
@@ -105,7 +108,8 @@ TEST(Redactor, ShortSecretsAreRefusedByName) {
 
 TEST(StreamRedactor, OutputIsTheSameHoweverTheInputIsCut) {
   const auto redactor = Make({{"a", "hunter2hunter2"}, {"b", std::string(kSecret)}});
-  const std::string text = "start hunter2hunter2 hunter2hunterhunter2hunter2 " + Base64Encode("x" + std::string(kSecret)) + " " + std::string(kSecret) + "hunter2hunte";
+  const std::string text = "start hunter2hunter2 hunter2hunterhunter2hunter2 " +
+                           Base64Encode("x" + std::string(kSecret)) + " " + std::string(kSecret) + "hunter2hunte";
   const std::string whole = redactor->Redact(text);
   ASSERT_EQ(whole.find("hunter2hunter2"), std::string::npos);
   std::mt19937 random(1);

@@ -45,9 +45,11 @@ TEST(Reply, EmptyAndNullAreNotMine) {
 }
 
 TEST(Reply, AnyStringBecomesText) {
-  const Decoded decoded = DecodeExecuteReply(R"({"node":{"outputs":{"parameters":[{"name":"a","value":5},{"name":"b","value":true}]}}})");
+  const Decoded decoded =
+      DecodeExecuteReply(R"({"node":{"outputs":{"parameters":[{"name":"a","value":5},{"name":"b","value":true}]}}})");
   ASSERT_TRUE(decoded.reply.has_value());
-  EXPECT_NE(ToJson(decoded.reply->document).find(R"("value":"5")"), std::string::npos) << ToJson(decoded.reply->document);
+  EXPECT_NE(ToJson(decoded.reply->document).find(R"("value":"5")"), std::string::npos)
+      << ToJson(decoded.reply->document);
   EXPECT_NE(ToJson(decoded.reply->document).find(R"("value":"true")"), std::string::npos);
 }
 

@@ -97,7 +97,8 @@ TEST(ResponseParser, RefusesWhatTwoReadersCouldSeeDifferently) {
 }
 
 TEST(ResponseParser, AnEarlyEndIsToldFromAnEnd) {
-  for (const char* const bytes : {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"}) {
+  for (const char* const bytes : {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
+                                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"}) {
     const ResponseParser parser = Parse(bytes, 4096, true);
     EXPECT_EQ(parser.state(), State::kFailed) << bytes;
     EXPECT_TRUE(parser.ended_early()) << bytes;

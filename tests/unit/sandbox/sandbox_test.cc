@@ -25,7 +25,11 @@ TEST(Spec, WhatIsWrongIsSaid) {
       {"argv", [](SandboxSpec& spec) { spec.argv.clear(); }},
       {"port", [](SandboxSpec& spec) { spec.ports = {0}; }},
       {"port", [](SandboxSpec& spec) { spec.serve_port = 80; }},
-      {"uid", [](SandboxSpec& spec) { spec.uid = 0; spec.tier = Tier::kRestricted; }},
+      {"uid",
+       [](SandboxSpec& spec) {
+         spec.uid = 0;
+         spec.tier = Tier::kRestricted;
+       }},
       {"env", [](SandboxSpec& spec) { spec.env = {"NO_EQUALS"}; }},
   };
   for (const auto& [what, make] : wrongs) {
@@ -48,7 +52,8 @@ TEST(Spec, PrintsNoSecret) {
 KernelFeatures Full() {
   KernelFeatures features;
   features.landlock_abi = 7;
-  features.seccomp_filter = features.seccomp_user_notify = features.user_namespaces = features.all_namespaces = features.mount_proc = true;
+  features.seccomp_filter = features.seccomp_user_notify = features.user_namespaces = features.all_namespaces =
+      features.mount_proc = true;
   features.cgroup_version = 2;
   return features;
 }
@@ -63,7 +68,8 @@ TEST(Assess, EachLayerCounts) {
   const std::vector<Case> cases = {
       {"no Landlock", [](KernelFeatures& f) { f.landlock_abi = 0; }, false, false},
       {"no seccomp", [](KernelFeatures& f) { f.seccomp_filter = false; }, false, false},
-      {"no user namespaces", [](KernelFeatures& f) { f.user_namespaces = f.all_namespaces = f.mount_proc = false; }, false, true},
+      {"no user namespaces", [](KernelFeatures& f) { f.user_namespaces = f.all_namespaces = f.mount_proc = false; },
+       false, true},
       {"no proc", [](KernelFeatures& f) { f.mount_proc = false; }, false, true},
       {"no cgroups", [](KernelFeatures& f) { f.cgroup_version = 0; }, true, true},
       {"older Landlock", [](KernelFeatures& f) { f.landlock_abi = 1; }, true, true},

@@ -25,13 +25,15 @@ class SourceTest : public ::testing::Test {
     return plugins.ok() ? "" : plugins.error().message();
   }
   static std::string Manifest(const std::string& container, const std::string& more = "") {
-    return "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: p}\nspec:\n  sidecar:\n" + more + "    container:\n      name: p\n" + container;
+    return "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: p}\nspec:\n  sidecar:\n" + more +
+           "    container:\n      name: p\n" + container;
   }
   const TempDir folder_ = TempDir::Create("source-test-").value();
 };
 
 constexpr const char* kGood =
-    "      command: [python3]\n      ports: [{containerPort: 4355}]\n      resources: {requests: {memory: 1Mi, cpu: 1m}, limits: {memory: 64Mi, cpu: 500m}}\n"
+    "      command: [python3]\n      ports: [{containerPort: 4355}]\n      resources: {requests: {memory: 1Mi, cpu: "
+    "1m}, limits: {memory: 64Mi, cpu: 500m}}\n"
     "      securityContext: {runAsNonRoot: true, runAsUser: 65534}\n";
 
 TEST_F(SourceTest, AManifestIsReadWhole) {
@@ -54,10 +56,16 @@ TEST_F(SourceTest, WhatAManifestCannotHaveIsRefusedWithItsPlace) {
       {good + "      volumeMounts: [{name: x, mountPath: /x}]\n", "volumeMounts"},
       {good + "      lifecycle: {preStop: {}}\n", "lifecycle"},
       {"      command: [x]\n      ports: [{containerPort: 70000}]\n", "containerPort"},
-      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      securityContext: {privileged: true}\n", "privileged"},
-      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      securityContext: {allowPrivilegeEscalation: true}\n", "allowPrivilegeEscalation"},
-      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      securityContext: {capabilities: {add: [NET_ADMIN]}}\n", "capabilities"},
-      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      resources: {limits: {memory: lots}}\n", "memory"},
+      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      securityContext: {privileged: true}\n",
+       "privileged"},
+      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      securityContext: {allowPrivilegeEscalation: "
+       "true}\n",
+       "allowPrivilegeEscalation"},
+      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      securityContext: {capabilities: {add: "
+       "[NET_ADMIN]}}\n",
+       "capabilities"},
+      {"      command: [x]\n      ports: [{containerPort: 4355}]\n      resources: {limits: {memory: lots}}\n",
+       "memory"},
   };
   for (const auto& [container, expected] : cases) {
     const std::string error = PluginError(container);
@@ -67,7 +75,8 @@ TEST_F(SourceTest, WhatAManifestCannotHaveIsRefusedWithItsPlace) {
 }
 
 TEST_F(SourceTest, WhatIsNotDoneIsNamedInANotice) {
-  const auto plugins = LoadPlugins({Write("p.yaml", Manifest(std::string(kGood) + "      livenessProbe: {httpGet: {path: /, port: 4355}}\n"))});
+  const auto plugins = LoadPlugins(
+      {Write("p.yaml", Manifest(std::string(kGood) + "      livenessProbe: {httpGet: {path: /, port: 4355}}\n"))});
   ASSERT_TRUE(plugins.ok()) << plugins.error().message();
   ASSERT_FALSE(plugins->front().notices.empty());
   EXPECT_NE(plugins->front().notices.front().find("livenessProbe"), std::string::npos);
@@ -80,12 +89,17 @@ TEST_F(SourceTest, TwoPluginsOfOneNameOrPortAreRefused) {
 }
 
 TEST_F(SourceTest, AWorkflowBeyondTheSimpleIsRefusedNamingTheConstruct) {
-  const std::string head = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: main\n";
+  const std::string head =
+      "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: main\n";
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"  templates:\n    - name: main\n      dag: {tasks: []}\n", "dag"},
       {"  templates:\n    - name: main\n      container: {image: x}\n", "container"},
-      {"  templates:\n    - name: main\n      steps: [[{name: a, template: b, when: \"x\"}]]\n    - name: b\n      plugin: {p: {}}\n", "when"},
-      {"  templates:\n    - name: main\n      steps: [[{name: a, template: c}]]\n    - name: b\n      plugin: {p: {}}\n", "\"c\""},
+      {"  templates:\n    - name: main\n      steps: [[{name: a, template: b, when: \"x\"}]]\n    - name: b\n      "
+       "plugin: {p: {}}\n",
+       "when"},
+      {"  templates:\n    - name: main\n      steps: [[{name: a, template: c}]]\n    - name: b\n      plugin: {p: "
+       "{}}\n",
+       "\"c\""},
       {"  templates:\n    - name: mai\n      plugin: {p: {}}\n", "did you mean \"mai\""},
       {"  onExit: x\n  templates:\n    - name: main\n      plugin: {p: {}}\n", "onExit"},
   };
@@ -97,7 +111,9 @@ TEST_F(SourceTest, AWorkflowBeyondTheSimpleIsRefusedNamingTheConstruct) {
 }
 
 TEST_F(SourceTest, SeveralDocumentsAreSeveralSets) {
-  const std::string set = "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTaskSet\nmetadata: {name: NAME}\nspec: {tasks: {nn: {name: t, plugin: {p: {}}}}}\n";
+  const std::string set =
+      "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTaskSet\nmetadata: {name: NAME}\nspec: {tasks: {nn: {name: t, "
+      "plugin: {p: {}}}}}\n";
   std::string one = set;
   std::string two = set;
   one.replace(one.find("NAME"), 4, "one");
