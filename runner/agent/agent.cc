@@ -85,8 +85,8 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   scheduler_->JoinWorkers();
   WaitCommitted();
   // From here nobody else delivers, and what is still active had no result.
-  auto unfinished = scheduler_->TakeUnfinished();
-  if (!done) FinishUnfinished(std::move(unfinished), outcome);
+  const auto unfinished = scheduler_->TakeUnfinished();
+  if (!done) FinishUnfinished(unfinished, outcome);
   return outcome;
 }
 

@@ -4,9 +4,10 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 import unittest
 
-from bulkhead_case import BulkheadCase, OK_ANSWER, ROOT, plugin, policy, taskset
+from bulkhead_case import BULKHEAD, BulkheadCase, OK_ANSWER, ROOT, plugin, policy, taskset
 
 
 class MainJob(BulkheadCase):
@@ -193,6 +194,37 @@ class Examples(BulkheadCase):
         self.assertEqual({n: v["phase"] for n, v in run.nodes().items()}, {n: phase for n, (phase, _) in expected.items()})
         self.assertNotIn("ESCAPED", run.out)
         self.assert_verifies()
+
+    def test_every_hostile_act_is_stopped_without_root(self):
+        """The agent as another user, without capabilities: what a pod gives it."""
+        folder = pathlib.Path("/opt/bulkhead-test-%d" % os.getpid())
+        self.addCleanup(shutil.rmtree, folder)
+        shutil.copytree(EXAMPLES, folder / "examples")
+        for program in ("bulkhead", "bulkhead-init"):
+            shutil.copy(pathlib.Path(BULKHEAD).parent / program, folder / program)
+        for manifest in (folder / "examples" / "plugins").iterdir():
+            # Another user than the agent's can't be had without root in restricted.
+            manifest.write_text("".join(l for l in manifest.open() if "runAsUser" not in l))
+        for path in (self.dir, self.dir / "tmp"):
+            path.chmod(0o777)
+        # The volume that a pod shares; who is not root can't make it.
+        shared = pathlib.Path("/var/run/argo")
+        if not shared.exists():
+            shared.mkdir()
+            self.addCleanup(shared.rmdir)
+            shared.chmod(0o1777)
+        for tier in ("strict", "restricted"):
+            with self.subTest(tier=tier):
+                audit = self.dir / (tier + ".jsonl")
+                run = subprocess.run(
+                    ["setpriv", "--reuid", "8737", "--regid", "8737", "--clear-groups", "--bounding-set", "-all", "--no-new-privs",
+                     folder / "bulkhead", "run", folder / "examples" / "taskset.yaml", "--plugins", folder / "examples" / "plugins",
+                     "--policy", folder / "examples" / "policy.yaml", "--tier", tier, "--audit", audit, "-o", "json"],
+                    capture_output=True, text=True, cwd=self.dir, env={"PATH": os.environ["PATH"], "TMPDIR": str(self.dir / "tmp")}, timeout=100)
+                self.assertEqual(run.returncode, 1, run.stderr)
+                last = {c["node"]: c for c in map(json.loads, audit.open()) if c["event"] == "call"}
+                self.assertEqual({n: c["phase"] for n, c in last.items()}, {node: phase for node, phase, *_ in self.outcomes()})
+                self.assertEqual({c["tier"] for c in last.values()}, {tier})
 
     def test_every_hostile_act_is_stopped_in_strict(self):
         self.check("strict")

@@ -71,6 +71,9 @@ void EnterNamespaces(const Plan& plan) {
   int go[2] = {};
   if (::pipe2(go, O_CLOEXEC) != 0) Fail(kControlFd, "pipe", errno);
   int pidfd = -1;
+  // The maps are written by the user's own right to the child's /proc files, which are root's as long as it is not
+  // dumpable (proc(5)). The child takes that back below.
+  if (plan.deny_setgroups) ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   CloneArguments arguments = {};
   // CLONE_PARENT: the launcher is the parent, reaps it, and this process can go at once.
   arguments.flags = kAllNamespaces | CLONE_PARENT | CLONE_PIDFD;

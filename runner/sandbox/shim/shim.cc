@@ -67,10 +67,11 @@ class Shim {
   // --- set-up -------------------------------------------------------------------------------------
 
   // The pipes are the plugin's: when it has closed them, they are at their end.
-  static void LetGoOfOutput() {
+  void LetGoOfOutput() const {
     ::dup2(STDIN_FILENO, STDOUT_FILENO);
     ::dup2(STDIN_FILENO, STDERR_FILENO);
-    ::close(kTokenFd);
+    // Without a token that number may already be the shim's own.
+    if (plan_.keep_token_fd) ::close(kTokenFd);
   }
 
   void WatchChildren() {
