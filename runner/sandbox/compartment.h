@@ -41,7 +41,8 @@ struct Compartment {
   bool ready = false;
   bool kill_asked = false;
   std::chrono::steady_clock::time_point killed_at{};
-  std::optional<ExitReport> report;  // set last, when nothing is left
+  std::optional<ExitReport> report;  // set when no process is left
+  bool cleaned = false;              // set last, when nothing is left
 
   // One message of bulkhead-init, with the descriptor that came with it.
   void OnMessage(std::string_view message, UniqueFd passed);

@@ -97,7 +97,7 @@ class Process : public SandboxedProcess {
     Kill();
     // The supervisor ends it by force if need be, so this comes to an end.
     std::unique_lock lock(compartment_->mutex);
-    compartment_->changed.wait(lock, [&] { return compartment_->report.has_value(); });
+    compartment_->changed.wait(lock, [&] { return compartment_->cleaned; });
   }
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;

@@ -91,7 +91,7 @@ class SandboxedProcess {
   // Kills everything in the compartment and returns at once; on_exit follows.
   virtual void Kill() = 0;
 
-  // Waits for the end; nullopt when it still runs after `timeout`.
+  // Waits for the end of every process in it; nullopt when one still runs after `timeout`.
   virtual std::optional<ExitReport> WaitExit(std::chrono::nanoseconds timeout) = 0;
 
   virtual const Attestation& attestation() const = 0;

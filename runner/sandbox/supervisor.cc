@@ -267,8 +267,6 @@ void Supervisor::Finish(uint64_t id, Watched& watched) {
     const std::lock_guard lock(compartment->mutex);
     report = compartment->Conclude();
   }
-  compartment->cgroup.reset();
-  compartment->scratch.reset();
   Remove(compartment->control.get());
   for (UniqueFd& pipe : compartment->output) pipe.Reset();
   {
@@ -276,8 +274,16 @@ void Supervisor::Finish(uint64_t id, Watched& watched) {
     watched_.erase(id);
   }
   if (compartment->callbacks.on_exit) compartment->callbacks.on_exit(report);
+  {
+    const std::lock_guard lock(compartment->mutex);
+    compartment->report = report;
+    compartment->changed.notify_all();
+  }
+  // After the report: nobody who waits for the end has to wait for this, only who destroys the process.
+  compartment->cgroup.reset();
+  compartment->scratch.reset();
   const std::lock_guard lock(compartment->mutex);
-  compartment->report = report;
+  compartment->cleaned = true;
   compartment->changed.notify_all();
 }
 

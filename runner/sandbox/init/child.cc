@@ -70,8 +70,8 @@ bool HasCapability(int capability) {
 // bounding set from mattering.
 bool DropBoundingSet() {
   if (!HasCapability(CAP_SETPCAP)) return false;
-  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
-    Check(::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0, "dropping the bounding set");
+  for (int capability = 0, kept = 0; (kept = ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0; ++capability) {
+    Check(kept == 0 || ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0, "dropping the bounding set");
   }
   Check(::prctl(PR_SET_SECUREBITS, kLockedBits, 0, 0, 0) == 0, "locking securebits");
   return true;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -52,6 +53,10 @@ bool Place(const std::array<int, kMostInitFds>& fds, size_t count) {
 }  // namespace
 
 void ServeForks() {
+  // Once, for all that are forked; a new user namespace starts with all of them again. Without CAP_SETPCAP it fails, and
+  // the child does what is to be done about it.
+  for (int capability = 0; ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {
+  }
   if (::syscall(SYS_close_range, kOrdersFd + 1, ~0U, 0) != 0) ::_exit(125);
   for (;;) {
     std::array<int, kMostInitFds> fds = {};
