@@ -90,8 +90,9 @@ Result<std::shared_ptr<TlsContext::State>> NewState(const Identity& self, std::s
   if (!good) return OpenSslError("TLS context");
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(context,
-                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // A record's header and body in one read(2).
+  SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, VerifyPeer);
   SSL_CTX_set_verify_depth(context, 1);
   return state;
@@ -243,7 +244,8 @@ Result<size_t> TlsStream::Read(char* buffer, size_t size, Deadline deadline) {
 }
 
 bool TlsStream::HasPending() {
-  if (SSL_pending(state_->ssl.get()) > 0) return true;
+  // Read ahead, so also records that were not opened yet.
+  if (SSL_has_pending(state_->ssl.get()) == 1) return true;
   pollfd waiting = {state_->fd.get(), POLLIN, 0};
   return ::poll(&waiting, 1, 0) != 0;
 }

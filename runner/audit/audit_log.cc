@@ -25,7 +25,7 @@ namespace {
 
 constexpr size_t kMostWaiting = 4096;
 // Under load, records that come within this time share one fdatasync(2).
-constexpr auto kGather = std::chrono::microseconds(500);
+constexpr auto kGather = std::chrono::milliseconds(2);
 constexpr size_t kBusyBatch = 8;
 
 class FileLog : public AuditLog {

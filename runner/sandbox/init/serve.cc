@@ -53,8 +53,8 @@ bool Place(const std::array<int, kMostInitFds>& fds, size_t count) {
 }  // namespace
 
 void ServeForks() {
-  // Once, for all that are forked; a new user namespace starts with all of them again. Without CAP_SETPCAP it fails, and
-  // the child does what is to be done about it.
+  // Once, for all that are forked; a new user namespace starts with all of them again. Without CAP_SETPCAP it fails,
+  // and the child does what is to be done about it.
   for (int capability = 0; ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {
   }
   if (::syscall(SYS_close_range, kOrdersFd + 1, ~0U, 0) != 0) ::_exit(125);

@@ -64,7 +64,7 @@ void Relay::Add(UniqueFd client) {
 void Relay::OnEvent(uint64_t token) {
   auto* const connection = reinterpret_cast<Connection*>(token & ~uint64_t{1});
   // It may have ended earlier in this round; it is freed only in Sweep.
-  if (!connection->ended) Pump(*connection);
+  if (!connection->ended) Pump(*connection, (token & 1U) != 0);
 }
 
 void Relay::Sweep() {
@@ -73,13 +73,21 @@ void Relay::Sweep() {
   some_ended_ = false;
 }
 
-void Relay::Pump(Connection& connection) {
+// What can have changed: the side that the event is of can be read from, or what waits for it can be written.
+void Relay::Pump(Connection& connection, bool plugin_side) {
   const auto work = [&] {
     if (!connection.verified && !Handshake(connection)) return false;
     if (!connection.verified) return true;
-    for (bool moved = true; moved;) {
+    // Until nothing moves, as edge-triggered events ask for.
+    const bool from_plugin = plugin_side || !connection.to_client.empty();
+    const bool from_client = !plugin_side || !connection.to_plugin.empty();
+    for (bool moved = from_client; moved;) {
       moved = false;
-      if (!ToPlugin(connection, moved) || !ToClient(connection, moved)) return false;
+      if (!ToPlugin(connection, moved)) return false;
+    }
+    for (bool moved = from_plugin; moved;) {
+      moved = false;
+      if (!ToClient(connection, moved)) return false;
     }
     return true;
   };

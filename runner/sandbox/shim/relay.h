@@ -35,7 +35,7 @@ class Relay {
 
  private:
   struct Connection;
-  void Pump(Connection& connection);
+  void Pump(Connection& connection, bool plugin_side);
   bool Handshake(Connection& connection);
   bool ConnectPlugin(Connection& connection);
   bool ToPlugin(Connection& connection, bool& moved);
