@@ -3,18 +3,8 @@
 #include <charconv>
 
 #include "runner/base/text.h"
-#include "runner/base/yaml.h"
 
 namespace bulkhead {
-
-void Diagnostics::Add(Position at, std::string_view message) {
-  lines_.push_back(Place(file_, at) + ": " + std::string(message));
-}
-
-Status Diagnostics::ToStatus() const {
-  if (lines_.empty()) return OkStatus();
-  return Error(Code::kInvalidInput, Join(lines_, "\n"));
-}
 
 Fields::Fields(const Value& value, std::string_view what, Diagnostics& diagnostics)
     : value_(value), what_(what), diagnostics_(diagnostics) {
@@ -97,8 +87,13 @@ void Fields::Done() {
   const std::vector<std::string_view> candidates(known_.begin(), known_.end());
   for (const Member& member : value_.members) {
     if (known_.contains(member.key)) continue;
-    diagnostics_.Add(member.at, "unknown field \"" + EscapeForTerminal(member.key) + "\" in " + what_ +
-                                    DidYouMean(member.key, candidates));
+    Diagnostic unknown;
+    unknown.id = "E003";
+    unknown.at = member.at;
+    unknown.length = static_cast<uint32_t>(member.key.size());
+    unknown.message = "unknown field \"" + EscapeForTerminal(member.key) + "\" in " + what_;
+    unknown.hint = Nearest(member.key, candidates).value_or("");
+    diagnostics_.Add(std::move(unknown));
   }
 }
 
