@@ -39,9 +39,10 @@ struct Scalar {
 
 // What `declared` and `unchanged` need of the call.
 struct ValueContext {
-  Scalar before;                            // what the leaf was
+  Scalar before = {};                       // what the leaf was
   const Value* template_outputs = nullptr;  // `outputs` of the template that was sent; null: none
-  uint16_t leaf = kNoLeaf;
+  std::string_view list = {};               // "parameters" or "artifacts": the keyed list the leaf is in, if any
+  std::string_view key = {};                // the entry's name
 };
 
 // Copyable; immutable after ReadConstraint. Every member is as written; empty or unset where not given.
@@ -60,11 +61,14 @@ struct Constraint {
   bool declared = false;                                // the name is one of template.outputs
   bool unchanged = false;                               // the value is what it was
 
+  // Fit for a terminal, made once: what a refusal quotes.
+  std::string shown_constant, shown_choices, shown_pattern, shown_prefix;
+
   // Where each key stood, by name ("enum", "pattern"), for lints; in the order of the file.
   std::vector<std::pair<std::string, Position>> places;
 
-  // Why `value` does not do, appended to `why` as the rest of a sentence that begins with the path ("must be one of
-  // ..."). True when it does. Never shows the value. Allocates nothing but what `why` needs.
+  // Whether `value` does. If not, and `why` is given, the rest of a sentence that begins with the path is appended to
+  // it ("must be one of ..."). It never shows the value.
   bool Admits(const Scalar& value, const ValueContext& context, std::string* why) const;
   // Whether the rule names this very value.
   bool Names(std::string_view text) const;

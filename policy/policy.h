@@ -71,8 +71,7 @@ struct Verdict {
   std::string path;    // of the leaf; empty: the reply as a whole
   RuleRef by;          // the allowing rule, or the rule, built-in or default that refused
   std::string reason;  // unless plainly allowed: a sentence with what to write; never holds the value itself
-  // `log: value` of the allowing rule: the new value may be recorded.
-  bool log_value = false;
+  std::string value;   // the new value as JSON, where the allowing rule says `log: value`; empty otherwise
   // Borrowed from the PolicySet; null for built-ins.
   const Policy* policy = nullptr;
   const Rule* rule = nullptr;
@@ -128,6 +127,8 @@ class PolicySet {
   const State& state() const { return *state_; }  // for the evaluator
 
  private:
+  Status Add(std::vector<Policy> policies);
+
   std::unique_ptr<State> state_;
 };
 

@@ -27,6 +27,7 @@ struct TaskState {
   Task task;
   Value node = Value::Object();  // accumulated NodeResult
   int calls = 0;
+  uint32_t requeues = 0;  // interim results so far
   std::chrono::nanoseconds elapsed{0};
 };
 

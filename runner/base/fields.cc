@@ -6,10 +6,23 @@
 
 namespace bulkhead {
 
+namespace {
+
+Diagnostic Problem(std::string_view id, Position at, std::string message) {
+  Diagnostic problem;
+  problem.id = id;
+  problem.at = at;
+  problem.message = std::move(message);
+  return problem;
+}
+
+}  // namespace
+
 Fields::Fields(const Value& value, std::string_view what, Diagnostics& diagnostics)
     : value_(value), what_(what), diagnostics_(diagnostics) {
   if (!value.is_object()) {
-    diagnostics_.Add(value.at, what_ + " must be a mapping, not a " + std::string(KindName(value.kind)));
+    diagnostics_.Add(
+        Problem("E029", value.at, what_ + " must be a mapping, not a " + std::string(KindName(value.kind))));
   }
 }
 
@@ -22,9 +35,10 @@ const Value* Fields::Any(std::string_view key) {
 const Value* Fields::OfKind(std::string_view key, Value::Kind kind) {
   const Value* const member = Any(key);
   if (member == nullptr || member->kind == kind) return member;
-  diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a " + std::string(KindName(kind)) +
-                                   ", not a " + std::string(KindName(member->kind)) +
-                                   (kind == Value::Kind::kString ? "; quote it" : ""));
+  diagnostics_.Add(Problem("E029", member->at,
+                           what_ + "." + std::string(key) + " must be a " + std::string(KindName(kind)) + ", not a " +
+                               std::string(KindName(member->kind)) +
+                               (kind == Value::Kind::kString ? "; quote it" : "")));
   return nullptr;
 }
 
@@ -47,8 +61,9 @@ std::optional<int64_t> Fields::Int(std::string_view key, int64_t least, int64_t 
   const char* const end = member->text.data() + member->text.size();
   const auto parsed = std::from_chars(member->text.data(), end, number);
   if (parsed.ec != std::errc() || parsed.ptr != end || number < least || number > most) {
-    diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a whole number from " +
-                                     std::to_string(least) + " to " + std::to_string(most));
+    diagnostics_.Add(Problem("E009", member->at,
+                             what_ + "." + std::string(key) + " must be a whole number from " + std::to_string(least) +
+                                 " to " + std::to_string(most)));
     return std::nullopt;
   }
   return number;
@@ -62,8 +77,9 @@ std::vector<std::string> Fields::Strings(std::string_view key) {
     if (item.is_string()) {
       strings.push_back(item.text);
     } else {
-      diagnostics_.Add(item.at, what_ + "." + std::string(key) + " must hold strings, not a " +
-                                    std::string(KindName(item.kind)) + "; quote it");
+      diagnostics_.Add(Problem("E029", item.at,
+                               what_ + "." + std::string(key) + " must hold strings, not a " +
+                                   std::string(KindName(item.kind)) + "; quote it"));
     }
   }
   return strings;
@@ -71,7 +87,7 @@ std::vector<std::string> Fields::Strings(std::string_view key) {
 
 std::string Fields::RequiredString(std::string_view key) {
   if (Any(key) == nullptr) {
-    diagnostics_.Add(value_.at, what_ + " needs \"" + std::string(key) + "\"");
+    diagnostics_.Add(Problem("E008", value_.at, what_ + " needs \"" + std::string(key) + "\""));
     return "";
   }
   return String(key).value_or("");
