@@ -61,6 +61,14 @@ bool IsPlainInteger(std::string_view lexeme) {
          std::all_of(lexeme.begin(), lexeme.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// Argo's integers in a result have 32 bits; those of a workflow have 64.
+bool FitsArgo(std::string_view lexeme, std::string_view path) {
+  if (!IsPlainInteger(lexeme)) return false;
+  int32_t number = 0;
+  return path.starts_with("workflow.") ||
+         std::from_chars(lexeme.data(), lexeme.data() + lexeme.size(), number).ec == std::errc();
+}
+
 JsonNode* FirstChild(JsonNode& node) {
   return &node + 1;
 }
@@ -141,7 +149,7 @@ void Decoder::Field(JsonNode& value, const FieldSpec& field) {
       if (value.kind != Value::Kind::kBool) WrongType(value, "a boolean");
       return;
     case FieldType::kInteger:
-      if (value.kind != Value::Kind::kNumber || !IsPlainInteger(value.text)) WrongType(value, "an integer");
+      if (value.kind != Value::Kind::kNumber || !FitsArgo(value.text, path_)) WrongType(value, "an integer");
       return;
     case FieldType::kStrings:
       if (!value.is_array()) return WrongType(value, "a list of strings");
