@@ -29,6 +29,10 @@ void Secret::Wipe() {
   bytes_.clear();
 }
 
+void Wipe(void* bytes, size_t size) {
+  OPENSSL_cleanse(bytes, size);
+}
+
 Secret RandomToken(size_t length) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   // Bytes at or over the largest multiple of the alphabet's size are drawn again: no character is likelier.

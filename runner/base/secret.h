@@ -1,6 +1,7 @@
 // Secret: bytes that must not be printed, copied by accident or left behind in freed memory.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,9 @@ class Secret {
   void Wipe();
   std::string bytes_;
 };
+
+// Overwrites bytes that held a secret, in a way that the compiler must keep.
+void Wipe(void* bytes, size_t size);
 
 // `length` characters of [A-Za-z0-9] from getrandom(2).
 Secret RandomToken(size_t length);
