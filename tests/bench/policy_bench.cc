@@ -1,7 +1,8 @@
 // What a policy decision costs: bytes in, verdict and canonical bytes out. `bulkhead-policy-bench` prints the figures
 // and fails when a ratio that README.md promises is missed. Times are of this machine and decide nothing.
+#include <time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -19,7 +20,12 @@ constexpr double kMostOfOneParse = 1.5;
 constexpr double kMostGrowth = 1.5;
 constexpr double kMostPerByte = 1.5;  // of the cost for a byte, ten times the bytes against as many as here
 
-using Steady = std::chrono::steady_clock;
+// Processor time of this thread: what else runs on the machine costs nothing here.
+double NowNanoseconds() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
 
 struct Figures {
   double p50 = 0;
@@ -32,10 +38,9 @@ Figures Measure(const std::function<void()>& run, int samples = 4000, int runs =
   std::vector<double> times;
   times.reserve(static_cast<size_t>(samples));
   for (int i = 0; i < samples; ++i) {
-    const auto begin = Steady::now();
+    const double begin = NowNanoseconds();
     for (int k = 0; k < runs; ++k) run();
-    const std::chrono::duration<double, std::nano> took = Steady::now() - begin;
-    times.push_back(took.count() / runs);
+    times.push_back((NowNanoseconds() - begin) / runs);
   }
   std::sort(times.begin(), times.end());
   return {times[times.size() / 2], times[times.size() * 99 / 100]};
@@ -164,9 +169,10 @@ class Bench {
     const Figures first = Decide(few, reply, policy::Decision::Kind::kAllowed);
     const Figures last = Decide(many, reply, policy::Decision::Kind::kAllowed);
     const Figures again = Decide(few, reply, policy::Decision::Kind::kAllowed);
+    const Figures last_again = Decide(many, reply, policy::Decision::Kind::kAllowed);
     std::printf("%s, microseconds:\n  with 10                 p50 %7.2f\n  with 10,000             p50 %7.2f\n", what,
                 first.p50 / 1000, last.p50 / 1000);
-    Expect("10,000 / 10, medians", last.p50 / std::max(first.p50, again.p50), kMostGrowth);
+    Expect("10,000 / 10, medians", std::min(last.p50, last_again.p50) / std::min(first.p50, again.p50), kMostGrowth);
   }
 
   void Linear() {
