@@ -89,6 +89,16 @@ audit::Record RefusalRecord(const Task& task, const TaskReport& report) {
   return {audit::Event::kRefusal, std::move(fields)};
 }
 
+audit::Record RecoveredRecord(const Task& task, const TaskReport& report) {
+  Value fields = TaskFields(task);
+  fields.Set("phase", Text(report.phase));
+  if (report.stopped_by != Layer::kNone) {
+    fields.Set("stoppedBy", Text(LayerName(report.stopped_by)));
+    fields.Set("reason", Text(report.message));
+  }
+  return {audit::Event::kTaskRecovered, std::move(fields)};
+}
+
 void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement,
                const TaskReport& report, Metrics& metrics) {
   const std::string label = MetricLabel("plugin", plugin);

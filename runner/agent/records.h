@@ -18,6 +18,9 @@ audit::Record CallRecord(const Task& task, const PluginHost& host, const HostCal
 // A task that ended without a plugin's answer.
 audit::Record RefusalRecord(const Task& task, const TaskReport& report);
 
+// A task whose end was in the journal.
+audit::Record RecoveredRecord(const Task& task, const TaskReport& report);
+
 void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement,
                const TaskReport& report, Metrics& metrics);
 

@@ -179,6 +179,7 @@ std::string_view EventName(Event event) {
     case Event::kCall: return "call";
     case Event::kRefusal: return "refusal";
     case Event::kTierRefused: return "tier.refused";
+    case Event::kTaskRecovered: return "task.recovered";
     case Event::kLogRepaired: return "log.repaired";
   }
   return "";

@@ -29,6 +29,7 @@ enum class Event {
   kCall,
   kRefusal,
   kTierRefused,
+  kTaskRecovered,
   kLogRepaired,
 };
 std::string_view EventName(Event event);  // "agent.start", "plugin.exit", "call", ...
