@@ -28,6 +28,10 @@ class Secret {
   std::string bytes_;
 };
 
+// Whether both hold the same bytes, in a time that depends on their lengths alone. Two empty ones are not
+// equal: what is not set opens nothing.
+bool SameSecret(std::string_view a, std::string_view b);
+
 // `length` characters of [A-Za-z0-9] from getrandom(2).
 Secret RandomToken(size_t length);
 
