@@ -180,7 +180,7 @@ Agent::Step Agent::RunTask(TaskState& state) {
   }
   bool answered = false;
   for (PluginHost* host : Route(state.task)) {
-    if (host->KnownUnsupported(kMethod)) continue;
+    if (!host->Serves(kMethod)) continue;
     answered = AskPlugin(*host, state, step);
     if (answered) break;
   }
