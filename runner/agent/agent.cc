@@ -5,6 +5,7 @@
 
 #include "runner/agent/judge.h"
 #include "runner/agent/records.h"
+#include "runner/agent/report.h"
 #include "runner/base/text.h"
 
 namespace bulkhead::agent {
@@ -23,31 +24,6 @@ TaskReport NewReport(const TaskState& state) {
   report.node = state.task.node;
   report.template_name = state.task.template_name;
   return report;
-}
-
-// The report of a task that ends without a result of a plugin. Argo's agent says Failed when a plugin
-// could not do its work; Error is for what we refused.
-void EndWith(std::string_view phase, Layer layer, std::string message, TaskReport& report) {
-  report.phase = phase;
-  report.message = std::move(message);
-  report.stopped_by = layer;
-  report.final = true;
-  report.requeue.reset();
-  report.result = Value::Object();
-  report.result.Set("phase", Value::String(report.phase));
-  report.result.Set("message", Value::String(report.message));
-}
-
-// The report of a reply that the policy admitted.
-void EndWithEffective(const Judgement& judgement, TaskReport& report) {
-  report.result = judgement.effective;
-  if (const Value* phase = judgement.effective.Find("phase")) report.phase = phase->text;
-  if (const Value* message = judgement.effective.Find("message")) report.message = message->text;
-  // A fulfilled phase is the end whatever the reply says of requeue.
-  if (!IsFulfilled(report.phase) && judgement.requeue.has_value()) {
-    report.final = false;
-    report.requeue = judgement.requeue;
-  }
 }
 
 // The same for the same reply that is waited for, in whichever process; another after each reply.
@@ -220,7 +196,7 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
       case Judgement::Kind::kNotMine: decided = false; break;
       case Judgement::Kind::kApplied:
         state.node = judgement.effective;
-        EndWithEffective(judgement, report);
+        EndWithEffective(judgement.effective, judgement.requeue, report);
         break;
       case Judgement::Kind::kRefused: EndWith("Error", judgement.layer, judgement.message, report); break;
     }
@@ -231,7 +207,7 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   } else {
     EndWith("Failed", Layer::kRpc, services_.redactor->Redact(call.result.reason), report);
   }
-  step.records.push_back(CallRecord(state.task, host, call, judgement, report, decided));
+  step.records.push_back(CallRecord(state.task, {host.name(), host.tier(), kMethod}, call, judgement, report, decided));
   CountCall(host.name(), call.result, judgement, report, *services_.metrics);
   return decided;
 }

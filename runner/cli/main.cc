@@ -49,10 +49,12 @@ int Main(int argc, char** argv) {
       "Start with:\n"
       "  bulkhead doctor                                   which sandbox tier this place offers, and why\n"
       "  bulkhead run TASKS.yaml --plugins DIR --policy POLICY.yaml\n"
+      "  bulkhead serve --plugins DIR --policy POLICY.yaml  answer Argo's plugin RPC for plugins in sandboxes\n"
       "  bulkhead audit verify audit.jsonl\n\n"
       "Exit codes: 0 success; 1 a task failed or was refused, or a log does not verify; 2 usage or configuration.");
   Action action;
   AddRun(app, action);
+  AddServe(app, action);
   AddDoctor(app, action);
   AddPolicy(app, action);
   AddPlugin(app, action);
