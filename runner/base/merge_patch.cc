@@ -1,6 +1,7 @@
 #include "runner/base/merge_patch.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace bulkhead {
 
@@ -25,18 +26,23 @@ void ApplyMergePatch(Value& target, const Value& patch) {
   }
 }
 
-void ComposeMergePatch(Value& first, const Value& second) {
-  if (!first.is_object() || !second.is_object()) {
-    first = second;
-    return;
+Value MakeMergePatch(const Value& before, const Value& after) {
+  Value patch = Value::Object();
+  for (const Member& member : before.members) {
+    if (after.Find(member.key) == nullptr) patch.Set(member.key, Value::Null());
   }
-  for (const Member& member : second.members) {
-    if (Value* const current = first.Find(member.key); current != nullptr) {
-      ComposeMergePatch(*current, member.value);
-    } else {
-      first.members.push_back(member);
+  for (const Member& member : after.members) {
+    const Value* const old = before.Find(member.key);
+    if (old == nullptr || old->kind != member.value.kind) {
+      patch.Set(member.key, member.value);
+    } else if (member.value.is_object()) {
+      Value inner = MakeMergePatch(*old, member.value);
+      if (!inner.members.empty()) patch.Set(member.key, std::move(inner));
+    } else if (ToJson(*old) != ToJson(member.value)) {
+      patch.Set(member.key, member.value);
     }
   }
+  return patch;
 }
 
 }  // namespace bulkhead

@@ -8,7 +8,8 @@ namespace bulkhead {
 // `target` as `patch` leaves it.
 void ApplyMergePatch(Value& target, const Value& patch);
 
-// Makes of `first` the patch that does what `first` and then `second` do.
-void ComposeMergePatch(Value& first, const Value& second);
+// The patch that makes `after` of `before`, both objects; lists that differ in anything are in it as a whole. A
+// null that `after` has in place of something else cannot be said in a patch: it removes.
+Value MakeMergePatch(const Value& before, const Value& after);
 
 }  // namespace bulkhead

@@ -32,13 +32,14 @@ class Hook {
         deadline_(deadline),
         services_(services),
         request_(call.document),
-        patch_(Value::Object()),
-        sent_(Value::Object()) {
+        original_(Value::Object()) {
     task_.workflow = call.workflow;
     task_.node = call.node;
     task_.template_name = call.template_name;
     task_.request = call.body;
-    if (const Value* const state = call.document.Find(Changed(call.method))) sent_.Set(Changed(call.method), *state);
+    const std::string_view changed = Changed(call.method);
+    if (const Value* const state = call.document.Find(changed)) original_.Set(changed, *state);
+    sent_ = original_;
   }
 
   Outcome Run() {
@@ -48,7 +49,7 @@ class Hook {
       if (!Ask(*plugin)) return std::move(outcome_);
       if (NodeIsFulfilled()) break;
     }
-    outcome_.response.body = ToJson(patch_);
+    outcome_.response.body = ToJson(MakeMergePatch(original_, sent_));
     return std::move(outcome_);
   }
 
@@ -134,7 +135,6 @@ class Hook {
   // The state for the plugins that follow, and the answer so far.
   void Apply(const Value& patch) {
     if (patch.members.empty()) return;
-    ComposeMergePatch(patch_, patch);
     ApplyMergePatch(sent_, patch);
     const std::string_view changed = Changed(call_.method);
     const Value* const state = changed.empty() ? nullptr : sent_.Find(changed);
@@ -149,10 +149,10 @@ class Hook {
     outcome_.response = ErrorResponse(status, std::string(name_) + ": plugin \"" + plugin.name() + "\": " + message);
   }
 
-  // A node with an end is not executed, so that nobody else has to be asked.
+  // A node with an end is not executed: nobody else has to be asked.
   bool NodeIsFulfilled() const {
     if (call_.method != Method::kNodePreExecute) return false;
-    const Value* const node = patch_.Find("node");
+    const Value* const node = sent_.Find("node");
     const Value* const phase = node == nullptr ? nullptr : node->Find("phase");
     return phase != nullptr && agent::IsFulfilled(phase->text);
   }
@@ -165,8 +165,8 @@ class Hook {
 
   agent::Task task_;  // its request is what the next plugin gets
   Value request_;
-  Value patch_;  // all changes so far
-  Value sent_;   // the state that the next reply is judged against
+  Value original_;  // the state that Argo sent, in the form of a reply
+  Value sent_;      // with all changes so far: what the next reply is judged against
   Owners owners_;
   Outcome outcome_;
 };
