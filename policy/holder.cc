@@ -1,7 +1,5 @@
 #include "policy/holder.h"
 
-#include <utility>
-
 namespace bulkhead::policy {
 
 Holder::Holder(PolicySet first, std::vector<std::string> paths)
@@ -13,21 +11,24 @@ std::shared_ptr<const PolicySet> Holder::Get() const {
 }
 
 Reload Holder::Refresh() {
+  // One at a time, so that an older reading can't replace a newer one; readers wait for none of it.
   const std::lock_guard refreshing(refreshing_);
+  Result<PolicySet> loaded = LoadPolicies(paths_);
   Reload reload;
-  const std::shared_ptr<const PolicySet> before = Get();
-  auto loaded = LoadPolicies(paths_);
+  const std::lock_guard lock(mutex_);
   if (!loaded.ok()) {
     reload.kind = Reload::Kind::kKept;
     reload.error = loaded.error().message();
-  } else if (loaded->Digest() != before->Digest()) {
-    reload.kind = Reload::Kind::kReplaced;
+    broken_ = reload.error;
+  } else {
+    broken_.reset();
+    if (loaded->Digest() != policies_->Digest()) {
+      reload.kind = Reload::Kind::kReplaced;
+      policies_ = std::make_shared<const PolicySet>(std::move(*loaded));
+    }
   }
-  const std::lock_guard lock(mutex_);
-  if (reload.kind == Reload::Kind::kReplaced) policies_ = std::make_shared<const PolicySet>(std::move(*loaded));
-  broken_ = reload.kind == Reload::Kind::kKept ? std::optional(reload.error) : std::nullopt;
   reload.digest = policies_->Digest();
-  reload.policies = policies_->Names().size();
+  reload.policies = policies_->policies().size();
   return reload;
 }
 

@@ -6,6 +6,7 @@
 #include "runner/agent/judge.h"
 #include "runner/agent/records.h"
 #include "runner/agent/report.h"
+#include "runner/base/json.h"
 #include "runner/base/text.h"
 
 namespace bulkhead::agent {
@@ -186,9 +187,7 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   Judgement judgement;
   bool decided = true;
   if (call.result.outcome == rpc::Outcome::kReply) {
-    const policy::Subject subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
-                                     state.task.template_name};
-    judgement = Judge(call.result.body, state.node, subject, policies_, *services_.redactor);
+    judgement = JudgeReply(host, state, call.result.body);
     report.allowed = judgement.allowed;
     report.refused = judgement.refused;
     report.masked = judgement.masked;
@@ -196,6 +195,7 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
       case Judgement::Kind::kNotMine: decided = false; break;
       case Judgement::Kind::kApplied:
         state.node = judgement.effective;
+        ++state.requeues;
         EndWithEffective(judgement.effective, judgement.requeue, report);
         break;
       case Judgement::Kind::kRefused: EndWith("Error", judgement.layer, judgement.message, report); break;
@@ -210,6 +210,27 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   step.records.push_back(CallRecord(state.task, {host.name(), host.tier(), kMethod}, call, judgement, report, decided));
   CountCall(host.name(), call.result, judgement, report, *services_.metrics);
   return decided;
+}
+
+Judgement Agent::JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const {
+  // What was sent, for rules that look at the workflow's labels or the template. Labels may differ by case only.
+  JsonLimits limits;
+  limits.bytes = state.task.request.size();
+  limits.fold_keys = false;
+  const JsonParse request = ParseJson(state.task.request, limits);
+  const Value* const workflow = request.value.Find("workflow");
+  const Value* const metadata = workflow == nullptr ? nullptr : workflow->Find("metadata");
+  const Value sent = AsSent(state.node);
+  policy::Call call;
+  call.subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
+                  state.task.template_name};
+  call.subject.workflow_labels = metadata == nullptr ? nullptr : metadata->Find("labels");
+  call.sent = &sent;
+  call.template_spec = request.value.Find("template");
+  call.now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  call.requeues = state.requeues;
+  return Judge(reply, call, policies_, *services_.redactor);
 }
 
 // The plugins to ask, in order: the one that declares the template's key, else all that declare nothing.

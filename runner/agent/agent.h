@@ -19,6 +19,8 @@
 
 namespace bulkhead::agent {
 
+struct Judgement;
+
 struct AgentOptions {
   size_t workers = 16;                              // tasks at once for each plugin
   std::optional<std::chrono::nanoseconds> timeout;  // of the whole run
@@ -70,6 +72,7 @@ class Agent {
   Status Remember(const TaskState& state, const TaskReport& report);
   Step RunTask(TaskState& state);
   bool AskPlugin(PluginHost& host, TaskState& state, Step& step);
+  Judgement JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const;
   std::vector<PluginHost*> Route(const Task& task) const;
   void Commit(Step step, std::shared_ptr<TaskState> state);
   void FinishUnfinished(const std::vector<std::shared_ptr<TaskState>>& unfinished, const RunOutcome& outcome);

@@ -40,7 +40,9 @@ Value VerdictValue(const policy::Verdict& verdict) {
   if (!verdict.by.policy.empty()) value.Set("policy", Text(verdict.by.policy));
   value.Set("rule", Text(verdict.by.rule));
   if (!verdict.by.place.empty()) value.Set("place", Text(verdict.by.place));
-  if (!verdict.allowed) value.Set("reason", Text(verdict.reason));
+  if (verdict.advice) value.Set("advice", Value::Bool(true));
+  if (!verdict.reason.empty()) value.Set("reason", Text(verdict.reason));
+  if (!verdict.value.empty()) value.Set("value", Text(verdict.value));
   return value;
 }
 

@@ -24,18 +24,11 @@ struct Question {
   uint32_t requeues = 0;
 };
 
-struct Ruling {
-  // Of template.execute, `effective` is the node's result; of a hook it is not set.
-  agent::Judgement judgement;
-  // Applied, of a hook: the changes as a JSON merge patch in the form of a reply, redacted.
-  Value patch = Value::Object();
-};
-
 // Thread-safe.
 class Decider {
  public:
   virtual ~Decider() = default;
-  virtual Ruling Decide(const Question& question, std::string_view reply) = 0;
+  virtual agent::Judgement Decide(const Question& question, std::string_view reply) = 0;
 };
 
 // By the policies in force. Borrows both.
@@ -43,7 +36,7 @@ class PolicyDecider : public Decider {
  public:
   PolicyDecider(const policy::Holder& policies, std::shared_ptr<const redact::Redactor> redactor)
       : policies_(policies), redactor_(std::move(redactor)) {}
-  Ruling Decide(const Question& question, std::string_view reply) override;
+  agent::Judgement Decide(const Question& question, std::string_view reply) override;
 
  private:
   const policy::Holder& policies_;

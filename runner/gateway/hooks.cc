@@ -93,8 +93,7 @@ class Hook {
   }
 
   bool Judge(const Plugin& plugin, std::string_view reply, Judgement& judgement, agent::TaskReport& report) {
-    Ruling ruling = services_.decider->Decide({&call_, plugin.name(), &sent_, 0}, reply);
-    judgement = std::move(ruling.judgement);
+    judgement = services_.decider->Decide({&call_, plugin.name(), &sent_, 0}, reply);
     report.masked = judgement.masked;
     if (judgement.kind == Judgement::Kind::kNotMine) return false;
     if (judgement.kind == Judgement::Kind::kRefused) {
@@ -106,7 +105,7 @@ class Hook {
       RefuseConflicts(plugin, conflicts, judgement, report);
       return true;
     }
-    Apply(ruling.patch);
+    Apply(judgement.patch);
     return true;
   }
 

@@ -58,36 +58,36 @@ class FakePlugin : public Plugin {
 // "evil".
 class FakeDecider : public Decider {
  public:
-  Ruling Decide(const Question& question, std::string_view reply) override {
+  Judgement Decide(const Question& question, std::string_view reply) override {
     sent.push_back(question.sent == nullptr ? "" : ToJson(*question.sent));
     requeues.push_back(question.requeues);
-    Ruling ruling;
+    Judgement judgement;
     const Value parsed = Json(reply);
     if (!parsed.is_object() || parsed.members.empty()) {
-      ruling.judgement.kind = Judgement::Kind::kNotMine;
-      return ruling;
+      judgement.kind = Judgement::Kind::kNotMine;
+      return judgement;
     }
-    ruling.judgement.kind = Judgement::Kind::kApplied;
+    judgement.kind = Judgement::Kind::kApplied;
     for (const Member& member : parsed.members) {
       for (const Member& leaf : member.value.members) {
-        policy::Verdict& verdict = ruling.judgement.verdicts.emplace_back();
+        policy::Verdict& verdict = judgement.verdicts.emplace_back();
         verdict.path = member.key + "." + leaf.key;
         verdict.allowed = true;
-        ++ruling.judgement.allowed;
+        ++judgement.allowed;
       }
     }
     if (reply.find("evil") != std::string_view::npos) {
-      ruling.judgement.kind = Judgement::Kind::kRefused;
-      ruling.judgement.layer = agent::Layer::kPolicy;
-      ruling.judgement.message = "reply refused by policy: evil";
-      return ruling;
+      judgement.kind = Judgement::Kind::kRefused;
+      judgement.layer = agent::Layer::kPolicy;
+      judgement.message = "reply refused by policy: evil";
+      return judgement;
     }
-    if (const Value* const node = parsed.Find("node")) ruling.judgement.effective = *node;
+    if (const Value* const node = parsed.Find("node")) judgement.effective = *node;
     if (const Value* const requeue = parsed.Find("requeue")) {
-      ruling.judgement.requeue = std::chrono::seconds(requeue->text == "1s" ? 1 : 0);
+      judgement.requeue = std::chrono::seconds(requeue->text == "1s" ? 1 : 0);
     }
-    ruling.patch = parsed;
-    return ruling;
+    judgement.patch = parsed;
+    return judgement;
   }
   std::vector<std::string> sent;
   std::vector<uint32_t> requeues;
