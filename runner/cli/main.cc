@@ -26,6 +26,8 @@ void Harden() {
   ::setrlimit(RLIMIT_CORE, &none);
   // A reader that went away is an error of write(2), told by name.
   std::signal(SIGPIPE, SIG_IGN);
+  // So is a file that may not grow any more: the audit log then says so, and nothing is applied.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 // Descriptors 0, 1 and 2 must be taken, or a later open would become one of them.
