@@ -43,12 +43,12 @@ class Hook {
   }
 
   Outcome Run() {
-    outcome_.response.body = "{}";
     for (Plugin* plugin : services_.plugins) {
       if (!plugin->Serves(name_)) continue;
       if (!Ask(*plugin)) return std::move(outcome_);
       if (NodeIsFulfilled()) break;
     }
+    outcome_.response = {};
     outcome_.response.body = ToJson(MakeMergePatch(original_, sent_));
     return std::move(outcome_);
   }
@@ -68,7 +68,8 @@ class Hook {
     outcome_.records.push_back(
         agent::CallRecord(task_, {plugin.name(), plugin.tier(), name_, caller_}, *call, judgement, report, decided));
     agent::CountCall(plugin.name(), call->result, judgement, report, *services_.metrics);
-    if (report.stopped_by == Layer::kNone) return true;
+    // The policy may ask that a reply it refuses be as if it had not been given.
+    if (report.stopped_by == Layer::kNone || std::exchange(dropped_, false)) return true;
     // A transaction: nothing of those before it is applied either.
     for (audit::Record& record : outcome_.records) record.fields.Set("applied", Value::Bool(false));
     return false;
@@ -98,6 +99,7 @@ class Hook {
     if (judgement.kind == Judgement::Kind::kNotMine) return false;
     if (judgement.kind == Judgement::Kind::kRefused) {
       Stop(plugin, judgement.layer, 422, judgement.message, report);
+      dropped_ = judgement.on_deny == policy::OnDeny::kDropReply;
       return true;
     }
     const std::vector<Owners::Conflict> conflicts = owners_.Take(plugin.name(), judgement.verdicts);
@@ -166,6 +168,7 @@ class Hook {
   Value request_;
   Value original_;  // the state that Argo sent, in the form of a reply
   Value sent_;      // with all changes so far: what the next reply is judged against
+  bool dropped_ = false;  // the last reply was refused, and is only left out
   Owners owners_;
   Outcome outcome_;
 };

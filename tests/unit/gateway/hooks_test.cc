@@ -80,6 +80,7 @@ class FakeDecider : public Decider {
       judgement.kind = Judgement::Kind::kRefused;
       judgement.layer = agent::Layer::kPolicy;
       judgement.message = "reply refused by policy: evil";
+      judgement.on_deny = on_deny;
       return judgement;
     }
     if (const Value* const node = parsed.Find("node")) judgement.effective = *node;
@@ -91,6 +92,7 @@ class FakeDecider : public Decider {
   }
   std::vector<std::string> sent;
   std::vector<uint32_t> requeues;
+  policy::OnDeny on_deny = policy::OnDeny::kFailNode;
 };
 
 class GatewayCalls : public testing::Test {
@@ -183,6 +185,19 @@ TEST_F(GatewayCalls, ARefusedReplyRefusesTheHook) {
   EXPECT_EQ(outcome.response.status, 422);
   EXPECT_EQ(outcome.response.body, "workflow.preOperate: plugin \"b\": reply refused by policy: evil");
   EXPECT_EQ(Field(outcome.records[0], "applied"), "false");
+}
+
+TEST_F(GatewayCalls, ARefusedReplyIsLeftOutWhereThePolicySaysSo) {
+  decider_.on_deny = policy::OnDeny::kDropReply;
+  a_.Replies(R"({"parameters":{"evil":"1"}})");
+  b_.Replies(R"({"parameters":{"good":"1"}})");
+  c_.Replies("{}");
+  const Outcome outcome = Hook(Method::kParametersAdd);
+  EXPECT_EQ(outcome.response.status, 200);
+  EXPECT_EQ(outcome.response.body, R"({"parameters":{"good":"1"}})");
+  EXPECT_EQ(Field(outcome.records[0], "applied"), "false");
+  EXPECT_EQ(Field(outcome.records[0], "stoppedBy"), "policy");
+  EXPECT_EQ(Field(outcome.records[1], "applied"), "true");
 }
 
 TEST_F(GatewayCalls, APluginThatFailsFailsTheHook) {
