@@ -25,6 +25,7 @@ constexpr std::string_view kPrefix = "bulkhead-";
 constexpr size_t kMostProcFile = 1U << 20U;
 constexpr uint64_t kCpuPeriod = 100'000;  // microseconds
 constexpr auto kRemovePatience = std::chrono::seconds(2);
+constexpr auto kKillPause = std::chrono::microseconds(500);
 
 Status WriteFile(const std::string& path, std::string_view text) {
   BULKHEAD_ASSIGN(const UniqueFd file, OpenFile(path, O_WRONLY));
@@ -133,7 +134,7 @@ CgroupPlace FindVersion1(const std::vector<Mount>& mounts, const std::map<std::s
   return place;
 }
 
-Status SetLimits(int version, const std::vector<std::string>& folders, const Limits& limits) {
+Status WriteLimits(int version, const std::vector<std::string>& folders, const Limits& limits) {
   const std::string memory = std::to_string(limits.memory_bytes);
   const std::string pids = std::to_string(limits.pids);
   const uint64_t quota = limits.cpu_millis * kCpuPeriod / 1000;
@@ -177,18 +178,16 @@ void SweepCgroups(const CgroupPlace& place) {
   }
 }
 
-Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place, const std::string& name,
-                                               const Limits& limits) {
+Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place) {
   static std::atomic<uint64_t> counter = 0;  // only tells names apart
   const std::string leaf =
-      "/" + std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1)) + "-" + name;
+      "/" + std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
   std::unique_ptr<Cgroup> group(new Cgroup(place.version, {}));
   for (const std::string& folder : place.folders) {
     const std::string path = folder + leaf;
     if (::mkdir(path.c_str(), 0755) != 0) return ErrnoError("making the cgroup " + path, errno);
     group->folders_.push_back(path);
   }
-  BULKHEAD_TRY(SetLimits(group->version_, group->folders_, limits));
   return group;
 }
 
@@ -202,6 +201,13 @@ std::vector<std::string> Cgroup::procs_files() const {
   return files;
 }
 
+Status Cgroup::SetLimits(const Limits& limits) {
+  if (limits_ == limits) return OkStatus();
+  BULKHEAD_TRY(WriteLimits(version_, folders_, limits));
+  limits_ = limits;
+  return OkStatus();
+}
+
 bool Cgroup::OutOfMemory() const {
   if (folders_.empty()) return false;
   const auto text =
@@ -211,6 +217,25 @@ bool Cgroup::OutOfMemory() const {
     if (line.starts_with("oom_kill ") && line != "oom_kill 0") return true;
   }
   return false;
+}
+
+bool Cgroup::KillAll() const {
+  if (folders_.empty()) return true;
+  if (version_ == 2) (void)WriteFile(folders_.front() + "/cgroup.kill", "1");  // Linux 5.14
+  const auto end = std::chrono::steady_clock::now() + kRemovePatience;
+  for (;;) {
+    const auto text = ReadFile(folders_.back() + "/cgroup.procs", kMostProcFile);
+    if (!text.ok()) return false;
+    if (text->empty()) return true;
+    if (std::chrono::steady_clock::now() >= end) return false;
+    // A number that is free again can't be another's: what is listed is in the group, alive or not reaped.
+    for (const std::string& line : Split(*text, '\n')) {
+      pid_t pid = 0;
+      std::from_chars(line.data(), line.data() + line.size(), pid);
+      if (pid > 0) ::kill(pid, SIGKILL);
+    }
+    std::this_thread::sleep_for(kKillPause);
+  }
 }
 
 bool Cgroup::Remove() {

@@ -1,8 +1,8 @@
 // What the sandbox, mutual TLS, policy, redaction and audit cost: each figure as a ratio to a bare run in
 // the same process of measurement, so that it holds on any machine.
 //
-// Usage: bulkhead-bench [launch|calls|memory ...]; without a name, all. Exit code 1 when a ratio is worse
-// than what README.md promises.
+// Usage: bulkhead-bench [launch|calls|memory ...]; without a name, all. `whole` makes only the sandboxed half of
+// `calls`, for a profiler. Exit code 1 when a ratio is worse than what README.md promises.
 #include <fcntl.h>
 #include <httplib.h>
 #include <spawn.h>
@@ -41,10 +41,12 @@ constexpr double kLeastCallsToPlain = 0.5;
 constexpr double kMostResidentMib = 25;
 
 int failures = 0;
+std::atomic<pid_t> plain_plugin = 0;  // what must not outlive a failed run
 
 [[noreturn]] void Die(const std::string& reason) {
   std::fprintf(stderr, "bulkhead-bench: %s\n", reason.c_str());
-  std::exit(2);
+  if (const pid_t pid = plain_plugin.exchange(0); pid > 0) ::kill(pid, SIGKILL);
+  std::_Exit(2);
 }
 
 template <typename T>
@@ -112,7 +114,7 @@ void Launch(sandbox::Launcher& launcher) {
     auto process = Must(launcher.Launch(spec, nullptr, "", {}));
     const auto report = process->WaitExit(std::chrono::seconds(10));
     if (!report.has_value() || report->cause != sandbox::ExitReport::Cause::kExited || report->exit_code != 0)
-      Die("sandboxed /bin/true failed");
+      Die("sandboxed /bin/true failed: " + (report.has_value() ? report->ToString() : "no end within 10 s"));
     ended = std::move(process);
   };
   constexpr int kRounds = 200;
@@ -140,15 +142,17 @@ void Launch(sandbox::Launcher& launcher) {
 // --- calls ----------------------------------------------------------------------------------------
 
 constexpr size_t kWorkers = 16;
-constexpr uint16_t kPlainPort = 17355;
 constexpr uint16_t kSandboxedPort = 17356;
 constexpr std::string_view kRequest =
     R"({"workflow":{"metadata":{"name":"bench","namespace":"default","uid":"5f9f2b4e-0000-4000-8000-000000000001"}},"template":{"name":"t","plugin":{"noop":{}}}})";
 
 double PlainRate(const std::string& plugin, size_t calls) {
-  const pid_t pid = Spawn({plugin, std::to_string(kPlainPort)});
+  // cpp-httplib listens with SO_REUSEPORT: on a port that another bench has, calls would go to either.
+  const int port = 20'000 + ::getpid() % 10'000;
+  const pid_t pid = Spawn({plugin, std::to_string(port)});
+  plain_plugin = pid;
   for (int tries = 0;; ++tries) {
-    httplib::Client probe("127.0.0.1", kPlainPort);
+    httplib::Client probe("127.0.0.1", port);
     if (probe.Post("/api/v1/template.execute", std::string(kRequest), "application/json")) break;
     if (tries > 1000) Die("the plain plugin does not answer");
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -158,13 +162,15 @@ double PlainRate(const std::string& plugin, size_t calls) {
     std::vector<std::thread> threads;
     for (size_t i = 0; i < kWorkers; ++i) {
       threads.emplace_back([&] {
-        httplib::Client client("127.0.0.1", kPlainPort);
+        httplib::Client client("127.0.0.1", port);
         client.set_keep_alive(true);
         client.set_tcp_nodelay(true);
+        client.set_read_timeout(60, 0);
         const httplib::Headers headers = {{"Authorization", "Bearer x"}};
         while (left.fetch_sub(1) - 1 < calls) {
           auto reply = client.Post("/api/v1/template.execute", headers, std::string(kRequest), "application/json");
-          if (!reply || reply->status != 200) Die("a plain call failed");
+          if (!reply) Die("a plain call failed: " + httplib::to_string(reply.error()));
+          if (reply->status != 200) Die("a plain call was answered with " + std::to_string(reply->status));
         }
       });
     }
@@ -172,6 +178,7 @@ double PlainRate(const std::string& plugin, size_t calls) {
   });
   ::kill(pid, SIGKILL);
   Wait(pid);
+  plain_plugin = 0;
   return static_cast<double>(calls) / took;
 }
 
@@ -343,6 +350,10 @@ int Main(int argc, char** argv) {
   auto launcher = Must(sandbox::Launcher::Create(features, {}));
   if (chosen("launch")) Launch(*launcher);
   if (chosen("calls")) Calls(*launcher, plugin);
+  if (!names.empty() && chosen("whole")) {
+    const TempDir folder = Must(TempDir::Create("bulkhead-bench-"));
+    std::printf("%.0f calls a second\n", WholeRate(*launcher, plugin, folder.path() + "/audit", 100'000));
+  }
   if (chosen("memory")) Memory(bin + "/bulkhead", plugin);
   return failures == 0 ? 0 : 1;
 }
