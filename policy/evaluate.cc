@@ -196,7 +196,7 @@ void Evaluator::Scratch::Decide(const PolicySet& policies, const Call& one_call,
   }
   // From here on the reply is a tree of Argo's own types.
   differ.Run(*spec, call->sent, decoder.document().root());
-  expressions.Reset(*call, spec, &decoder.document().root());
+  expressions.Reset(*call, rpc, spec, &decoder.document().root());
   JudgeChanges();
   if (used == 0 && differ.changes().empty() && rpc != Rpc::kTemplateExecute) {
     decision.kind = Decision::Kind::kNotMine;

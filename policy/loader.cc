@@ -35,7 +35,7 @@ bool IsDigest(std::string_view digest) {
 
 class Reader {
  public:
-  explicit Reader(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
+  Reader(std::string_view text, Diagnostics& diagnostics) : text_(text), diagnostics_(diagnostics) {}
 
   Policy Read(const Value& document) {
     policy_.file = diagnostics_.file();
@@ -394,7 +394,8 @@ class Reader {
   std::optional<Expression> ReadExpression(Fields& fields, std::string_view key) {
     const auto source = fields.String(key);
     if (!source.has_value()) return std::nullopt;
-    return CompileExpression(*source, PlaceOf(fields, key), diagnostics_);
+    return CompileExpression(*source, PlaceOf(fields, key), text_, policy_.match.rpcs, /*warnings=*/false,
+                             diagnostics_);
   }
 
   void ReadChecks(Fields& fields) {
@@ -415,6 +416,7 @@ class Reader {
     }
   }
 
+  const std::string_view text_;
   Diagnostics& diagnostics_;
   Policy policy_;
   std::set<std::string, std::less<>> ids_;
@@ -433,7 +435,7 @@ std::vector<Policy> ReadPolicies(std::string_view text, Diagnostics& diagnostics
       others = true;
       continue;
     }
-    policies.push_back(Reader(diagnostics).Read(document));
+    policies.push_back(Reader(text, diagnostics).Read(document));
   }
   if (policies.empty() && !others && !diagnostics.HasErrors()) diagnostics.Add({}, "holds no policy");
   return policies;
