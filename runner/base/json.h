@@ -21,6 +21,9 @@ struct JsonLimits {
   size_t depth = 64;                // nested arrays and objects
   size_t values = 100'000;          // all values in the tree
   size_t string_bytes = 1U << 20U;  // one string, after unescaping
+  // False: keys that differ only by case or folding are two keys; the same key twice is refused all the same. For
+  // documents of Kubernetes, where labels `App` and `app` may stand side by side.
+  bool fold_keys = true;
 };
 
 // Why a document was refused: a stable id for policies, audit records and tests.
