@@ -86,9 +86,9 @@ bool Decoder::Decode(Rpc rpc, std::string_view bytes, FaultSink& sink) {
     AppendPathOfPointer(error.pointer, path_);
     message_ = error.message;
     if (!path_.empty()) message_.append(" (at ").append(path_).append(")");
-    std::string id = "decode.";
-    id += JsonFaultName(error.fault);
-    Add(id);
+    id_ = "decode.";
+    id_ += JsonFaultName(error.fault);
+    Add(id_);
     return false;
   }
   JsonNode& root = document_.root();

@@ -54,8 +54,8 @@ class Decoder {
   bool says_something_ = false;
   FaultSink* sink_ = nullptr;
   size_t faults_ = 0;
-  std::string path_;     // of the value being checked
-  std::string message_;  // of the fault being reported
+  std::string path_;          // of the value being checked
+  std::string id_, message_;  // of the fault being reported
 };
 
 struct DecodeFault {
