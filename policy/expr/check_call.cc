@@ -151,8 +151,6 @@ Type Checker::CheckPredicate(NodeId id) {
         Report("E060", children[0], "count() of one argument takes a list(bool), not a " + collection.ToString());
       }
       return Type::Int();
-    case Function::kFindIndex:
-    case Function::kFindLastIndex: return Type::Int();
     case Function::kSum:
       if (!value.Is(Kind::kAny) && !IsNumber(value)) {
         Report("E060", children.back(), "sum() adds numbers, not values of type " + value.ToString());
@@ -160,7 +158,9 @@ Type Checker::CheckPredicate(NodeId id) {
       return Type::Any();
     case Function::kFind:
     case Function::kFindLast:
-    case Function::kReduce: return Type::Any();
+    case Function::kFindIndex:
+    case Function::kFindLastIndex:
+    case Function::kReduce: return Type::Any();  // null when there is none
     default: return Type::Bool();
   }
 }

@@ -104,6 +104,7 @@ Type Checker::CheckVariable(NodeId id) {
 Type Checker::CheckMember(NodeId id) {
   Node& node = tree_[id];
   const Type target = Check(node.children[0]);
+  if (target.Is(Kind::kNull) && !cel()) return Type::Any();  // ?. makes something of it
   switch (target.kind()) {
     case Kind::kAny: return Type::Any();
     case Kind::kObject: {
@@ -298,8 +299,9 @@ Type Checker::CheckEquality(NodeId id, const Type& left, const Type& right) {
         askable ? has : "");
     return Type::Bool();
   }
-  const bool numbers = !cel() && IsNumber(left) && IsNumber(right);
-  if (!numbers && !Comparable(left, right)) Mismatch(id, left, right);
+  // expr-lang compares numbers across their types, also within lists.
+  const bool alike = !cel() && ((IsNumber(left) && IsNumber(right)) || left.kind() == right.kind());
+  if (!alike && !Comparable(left, right)) Mismatch(id, left, right);
   return Type::Bool();
 }
 

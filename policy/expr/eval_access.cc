@@ -25,7 +25,7 @@ bool Evaluator::EvalMember(NodeId id, Operand& out) {
   Operand target;
   if (!Eval(node.children[0], target)) return false;
   if (broken_) return true;
-  if (target.Is(Kind::kNull) && node.optional) {
+  if (target.is_nil() && node.optional) {
     broken_ = true;
     return true;
   }
@@ -34,7 +34,7 @@ bool Evaluator::EvalMember(NodeId id, Operand& out) {
   if (found) return true;
   // Go's maps give their zero value for an unknown key, which expr-lang shows as nil.
   if (!cel() && target.Is(Kind::kMap)) {
-    out = {};
+    out = target.borrowed && target.type->element().Is(Kind::kList) ? Operand::NilList() : Operand();
     return true;
   }
   return Fail(Fault::kAbsent, id, Quote(id) + " is not there");

@@ -150,7 +150,7 @@ bool Evaluator::CallString(NodeId id, const Operand& operand, Operand& out) {
     case Kind::kString: out = operand; return true;
     case Kind::kBool: out = Operand::String(operand.boolean ? "true" : "false"); return true;
     case Kind::kInt: return Keep(std::to_string(operand.integer), id, out);
-    case Kind::kDouble: return Keep(FormatPlain(operand.number), id, out);
+    case Kind::kDouble: return Keep(cel() ? FormatGeneral(operand.number) : FormatPlain(operand.number), id, out);
     case Kind::kNull:
       if (cel()) break;
       out = Operand::String("<nil>");
@@ -163,9 +163,7 @@ bool Evaluator::CallString(NodeId id, const Operand& operand, Operand& out) {
       }
       out = Operand::String(operand.text);
       return true;
-    case Kind::kDuration: {
-      return Keep(FormatGoDuration(std::chrono::nanoseconds(operand.integer)), id, out);
-    }
+    case Kind::kDuration: return Keep(FormatSeconds(operand.integer), id, out);
     default: break;
   }
   return WrongType(tree_[id].children[0], "a plain value", operand);
@@ -238,7 +236,8 @@ bool Evaluator::CallExtreme(NodeId id, std::span<const Operand> arguments, Opera
       if (!Item(arguments[i], k, place, item) || !consider(item, place)) return false;
     }
   }
-  return any || Fail(Fault::kAbsent, id, Quote(id) + " has nothing to choose from");
+  if (!any) out = {};  // the least of nothing is nil
+  return true;
 }
 
 bool Evaluator::CallHeaders(NodeId id, std::span<const Operand> arguments, Operand& out) {
@@ -251,7 +250,7 @@ bool Evaluator::CallHeaders(NodeId id, std::span<const Operand> arguments, Opera
   if (!Lookup(arguments[0], name, id, values, found)) return false;
   const bool get = tree_[id].function == Function::kHeaderGet;
   if (!found || !values.Is(Kind::kList) || Count(values) == 0) {
-    out = get ? Operand::String("") : Operand::List(nullptr, 0);
+    out = get ? Operand::String("") : Operand::NilList();
     return true;
   }
   if (get) return Item(values, 0, id, out);

@@ -207,7 +207,7 @@ bool Evaluator::EvalPredicate(NodeId id, Operand& out) {
     case Function::kExistsOne: out = Operand::Bool(hits == 1); return true;
     case Function::kCount: out = Operand::Int(static_cast<int64_t>(hits)); return true;
     case Function::kFindIndex:
-    case Function::kFindLastIndex: out = Operand::Int(-1); return true;
+    case Function::kFindLastIndex:
     case Function::kFind:
     case Function::kFindLast: out = {}; return true;
     default: out = Operand::List(items, hits); return true;

@@ -24,6 +24,10 @@ bool Evaluator::Equal(const Operand& a, const Operand& b, NodeId place, bool& ou
                                                : a.number == b.number;
     return true;
   }
+  if (a.Is(Kind::kNull) || b.Is(Kind::kNull)) {
+    out = a.is_nil() && b.is_nil();
+    return true;
+  }
   if (a.kind != b.kind && !(a.is_map() && b.is_map())) return true;
   switch (a.kind) {
     case Kind::kBool: out = a.boolean == b.boolean; return true;
@@ -62,7 +66,7 @@ bool Evaluator::Equal(const Operand& a, const Operand& b, NodeId place, bool& ou
       }
       return true;
     }
-    default: out = true; return true;  // null
+    default: return true;
   }
 }
 

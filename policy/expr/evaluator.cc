@@ -203,7 +203,7 @@ bool Evaluator::EvalBinary(NodeId id, Operand& out) {
 bool Evaluator::EvalCoalesce(NodeId id, Operand& out) {
   const Node& node = tree_[id];
   if (!Eval(node.children[0], out)) return false;
-  return !out.Is(Kind::kNull) || Eval(node.children[1], out);
+  return !out.is_nil() || Eval(node.children[1], out);
 }
 
 bool Evaluator::EvalConditional(NodeId id, Operand& out) {

@@ -15,10 +15,10 @@ std::string_view WithoutPlus(std::string_view text) {
   return text;
 }
 
-// The shortest text that reads back as `number`: fixed within [10^low, 10^21), else with an exponent.
-std::string Shortest(double number, double low) {
+// The shortest text that reads back as `number`: fixed within [low, high), else with an exponent.
+std::string Shortest(double number, double low, double high) {
   const double magnitude = std::fabs(number);
-  const bool fixed = number == 0 || (magnitude >= low && magnitude < 1e21);
+  const bool fixed = number == 0 || (magnitude >= low && magnitude < high);
   std::array<char, 64> buffer{};
   const auto written = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number,
                                      fixed ? std::chars_format::fixed : std::chars_format::scientific);
@@ -51,11 +51,19 @@ std::optional<int64_t> Truncate(double number) {
 std::string FormatPlain(double number) {
   if (std::isnan(number)) return "NaN";
   if (std::isinf(number)) return number > 0 ? "+Inf" : "-Inf";
-  return Shortest(number, 1e-4);
+  return Shortest(number, 1e-4, 1e21);
+}
+
+std::string FormatGeneral(double number) {
+  return std::isfinite(number) ? Shortest(number, 1e-4, 1e6) : FormatPlain(number);
+}
+
+std::string FormatSeconds(int64_t nanoseconds) {
+  return Shortest(static_cast<double>(nanoseconds) / 1e9, 0, 1e21) + "s";
 }
 
 std::string FormatJson(double number) {
-  std::string text = Shortest(number, 1e-6);
+  std::string text = Shortest(number, 1e-6, 1e21);
   // Go drops the zero of an exponent of one digit.
   const size_t exponent = text.find("e-0");
   if (exponent != std::string::npos) text.erase(exponent + 2, 1);

@@ -70,6 +70,14 @@ struct Operand {
   }
 
   bool Is(Kind wanted) const { return kind == wanted; }
+  // null, or what expr-lang calls nil although it has a type: the list of a key that a map of lists does not have.
+  static Operand NilList() {
+    Operand out = List(nullptr, 0);
+    out.boolean = true;
+    return out;
+  }
+  bool is_nil() const { return kind == Kind::kNull || (kind == Kind::kList && boolean); }
+
   bool is_number() const { return kind == Kind::kInt || kind == Kind::kDouble; }
   bool is_map() const { return kind == Kind::kMap || kind == Kind::kObject; }
   double as_double() const { return kind == Kind::kInt ? static_cast<double>(integer) : number; }

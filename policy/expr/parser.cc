@@ -499,9 +499,9 @@ class Parser {
     std::vector<NodeId> entries;
     while (!failed_ && !Current().IsOperator("}")) {
       const Token key = Current();
-      if (!cel() && key.kind == TokenKind::kWord) {
+      if (!cel() && (key.kind == TokenKind::kWord || key.kind == TokenKind::kInt)) {
         Advance();
-        entries.push_back(AddString(key.text, key.offset));
+        entries.push_back(AddString(std::string(source_.substr(key.offset, key.length)), key.offset));
       } else {
         entries.push_back(Expression());
       }

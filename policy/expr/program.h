@@ -70,7 +70,7 @@ struct Failure {
 struct Outcome {
   bool ok = false;
   // When ok. Doubles have a '.' or an exponent in their lexeme, ints have none; infinities and NaN are the
-  // strings "Infinity", "-Infinity" and "NaN"; durations are strings as Go writes them; bytes are strings.
+  // strings "Infinity", "-Infinity" and "NaN"; durations are strings such as "90s"; bytes are strings.
   Value value;
   Kind kind = Kind::kNull;  // of the value
   Failure failure;          // when !ok
