@@ -12,6 +12,11 @@ bool IsNumber(const Type& type) {
   return type.Is(Kind::kInt) || type.Is(Kind::kDouble);
 }
 
+std::string Named(const Type& type) {
+  const std::string name = type.ToString();
+  return (std::string_view("aeiou").find(name.front()) == std::string_view::npos ? "a " : "an ") + name;
+}
+
 bool Comparable(const Type& a, const Type& b) {
   if (a.Is(Kind::kAny) || b.Is(Kind::kAny)) return true;
   const bool a_map = a.Is(Kind::kMap) || a.Is(Kind::kObject);
@@ -33,8 +38,7 @@ void Checker::Report(std::string_view id, NodeId place, std::string message, std
 void Checker::Run(const Type& expected) {
   const Type type = Check(tree_.root);
   if (!Comparable(type, expected)) {
-    Report("E060", tree_.root,
-           "the expression must give a " + expected.ToString() + ", but it gives a " + type.ToString());
+    Report("E060", tree_.root, "the expression must give " + Named(expected) + ", but it gives " + Named(type));
   }
 }
 
@@ -127,7 +131,7 @@ Type Checker::CheckMember(NodeId id) {
     default: break;
   }
   findings_.push_back(
-      {"E060", node.op_offset, node.op_length, "a " + target.ToString() + " has no field \"" + node.text + "\"", ""});
+      {"E060", node.op_offset, node.op_length, Named(target) + " has no field \"" + node.text + "\"", ""});
   return Type::Any();
 }
 
@@ -152,7 +156,7 @@ Type Checker::CheckIndex(NodeId id) {
       break;
     case Kind::kList:
       if (Comparable(key, Type::Int())) return target.element();
-      Report("E060", key_id, "the index of a list must be an int, not a " + key.ToString());
+      Report("E060", key_id, "the index of a list must be an int, not " + Named(key));
       return target.element();
     case Kind::kMap:
       if (Comparable(key, target.key())) {
@@ -166,7 +170,7 @@ Type Checker::CheckIndex(NodeId id) {
       return Type::Any();
     default: break;
   }
-  Report("E060", id, "a " + target.ToString() + " cannot be indexed by a " + key.ToString());
+  Report("E060", id, Named(target) + " cannot be indexed by " + Named(key));
   return Type::Any();
 }
 
@@ -176,11 +180,11 @@ Type Checker::CheckSlice(NodeId id) {
   for (const size_t bound : {1U, 2U}) {
     const Type type = Check(node.children[bound]);
     if (!type.Is(Kind::kNull) && !Comparable(type, Type::Int())) {
-      Report("E060", node.children[bound], "a bound of a slice must be an int, not a " + type.ToString());
+      Report("E060", node.children[bound], "a bound of a slice must be an int, not " + Named(type));
     }
   }
   if (target.Is(Kind::kAny) || target.Is(Kind::kString) || target.Is(Kind::kList)) return target;
-  Report("E060", id, "a " + target.ToString() + " has no slices; a string or a list has");
+  Report("E060", id, Named(target) + " has no slices; a string or a list has");
   return Type::Any();
 }
 
@@ -210,8 +214,7 @@ Type Checker::CheckHas(NodeId id) {
 
 void Checker::ExpectBool(NodeId id, std::string_view what) {
   const Type type = Check(id);
-  if (!Comparable(type, Type::Bool()))
-    Report("E060", id, std::string(what) + " must be a bool, not a " + type.ToString());
+  if (!Comparable(type, Type::Bool())) Report("E060", id, std::string(what) + " must be a bool, not " + Named(type));
 }
 
 Type Checker::CheckUnary(NodeId id) {
@@ -223,7 +226,7 @@ Type Checker::CheckUnary(NodeId id) {
   }
   const Type type = Check(child);
   if (type.Is(Kind::kAny) || IsNumber(type) || (type.Is(Kind::kDuration) && node.op == Op::kNegate)) return type;
-  Report("E060", child, "a sign needs a number, not a " + type.ToString());
+  Report("E060", child, "a sign needs a number, not " + Named(type));
   return Type::Any();
 }
 
@@ -291,12 +294,13 @@ Type Checker::CheckEquality(NodeId id, const Type& left, const Type& right) {
   if (left.Is(Kind::kNull) != right.Is(Kind::kNull) && !left.Is(Kind::kAny) && !right.Is(Kind::kAny)) {
     if (!cel()) return Type::Bool();
     const NodeId other = node.children[left.Is(Kind::kNull) ? 1 : 0];
-    const bool askable = tree_[other].kind == NodeKind::kMember || tree_[other].kind == NodeKind::kIndex;
+    const NodeKind kind = tree_[other].kind;
+    const bool askable = kind == NodeKind::kMember || kind == NodeKind::kIndex ||
+                         (kind == NodeKind::kVariable && environment_.variables()[tree_[other].index].optional);
     const std::string has = (node.op == Op::kEqual ? "!has(" : "has(") + Text(other) + ")";
-    Report(
-        "E060", id,
-        "a " + tree_[other].type.ToString() + " is never null" + (askable ? "; ask whether it is there by has()" : ""),
-        askable ? has : "");
+    Report("E060", id,
+           Named(tree_[other].type) + " is never null" + (askable ? "; ask whether it is there by has()" : ""),
+           askable ? has : "");
     return Type::Bool();
   }
   // expr-lang compares numbers across their types, also within lists.
@@ -404,7 +408,7 @@ Type Checker::CheckMap(NodeId id) {
     if (i % 2 != 0) continue;
     const bool fits =
         type.Is(Kind::kAny) || type.Is(Kind::kString) || (cel() && (type.Is(Kind::kInt) || type.Is(Kind::kBool)));
-    if (!fits) Report("E060", children[i], "a " + type.ToString() + " cannot be the key of a map");
+    if (!fits) Report("E060", children[i], Named(type) + " cannot be the key of a map");
     const Node& literal = tree_[children[i]];
     if (literal.kind != NodeKind::kLiteral || !cel()) continue;
     const std::string form =

@@ -559,7 +559,9 @@ class Parser {
     if (failed_) return 0;
     if (cel() && name.text == "has") return Has(name);
     const FunctionSpec* const spec = FindFunction(dialect_, name.text, /*method=*/false);
-    if (spec == nullptr || !spec->predicate) {
+    // In a function that nobody knows, # may stand as it would in one with a predicate.
+    const bool unknown = spec == nullptr && !cel();
+    if (!unknown && (spec == nullptr || !spec->predicate)) {
       if (!arguments.empty() && Current().IsOperator(")")) {
         Advance();
       } else {
@@ -569,18 +571,20 @@ class Parser {
     }
     uint32_t slot = 0;
     while (!failed_ && !Current().IsOperator(")")) {
-      arguments.push_back(arguments.size() == 1 ? Predicate(*spec, slot) : Expression());
+      arguments.push_back(arguments.size() == 1 ? Predicate(spec, slot) : Expression());
       if (!Accept(",")) break;
     }
     Expect(")", "to close the arguments");
-    return failed_ ? 0 : AddCall(name, spec->function, std::move(arguments), slot, begin);
+    if (failed_) return 0;
+    if (unknown) return Finish(name, nullptr, /*method=*/false, std::move(arguments), begin);
+    return AddCall(name, spec->function, std::move(arguments), slot, begin);
   }
 
   // { # > 0 }, or the same without braces.
-  NodeId Predicate(const FunctionSpec& spec, uint32_t& slot) {
+  NodeId Predicate(const FunctionSpec* spec, uint32_t& slot) {
     slot = Push("#");
     Push("#index");
-    Push(spec.function == Function::kReduce ? "#acc" : "");
+    Push(spec != nullptr && spec->function == Function::kReduce ? "#acc" : "");
     const bool braces = Accept("{");
     const NodeId predicate = Expression();
     if (braces) Expect("}", "to close the predicate");
