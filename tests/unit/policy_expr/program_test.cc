@@ -99,6 +99,22 @@ TEST(ExprProgramTest, AnExpressionThatMayCostTooMuchIsRefusedWhenLoaded) {
   EXPECT_EQ(compiled.findings[0].id, "E062");
 }
 
+TEST(ExprProgramTest, ChecksThatPoliciesNeedFitTheBudgetWithoutSizes) {
+  const Type parameter = Type::Object("parameter", {{"name", Type::String()}, {"value", Type::String(), true}});
+  const Type outputs = Type::Object("outputs", {{"parameters", Type::KeyedList(parameter, "name"), true}});
+  const Environment environment({{"node", outputs}, {"old", outputs}, {"a", Type::Any()}, {"c", Type::Any()}});
+  for (const char* const source : {
+           "has(node.parameters) && node.parameters.all(p, has(node.parameters[p].value) && "
+           "node.parameters[p].value.fullMatches('[a-z0-9-]+'))",
+           "has(node.parameters) && has(old.parameters) && node.parameters == old.parameters",
+           "a == c",
+           "has(node.parameters) && node.parameters.exists(p, node.parameters[p].name + 'x' == a.name)",
+       }) {
+    const Compiled compiled = Compile(source, Dialect::kCel, environment, {}, Type::Bool());
+    EXPECT_TRUE(compiled.program.has_value()) << source << ": " << FirstMessage(compiled);
+  }
+}
+
 TEST(ExprProgramTest, TheBudgetEndsEveryEvaluation) {
   const char* const sources[] = {
       "all(1..1000000000, # > 0)",
