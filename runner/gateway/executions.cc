@@ -38,7 +38,7 @@ std::shared_ptr<Executions::Execution> Executions::Enter(std::string_view key, s
   return nullptr;
 }
 
-void Executions::Finish(const std::shared_ptr<Execution>& execution, HttpResponse response, SteadyTime now) {
+void Executions::Finish(const std::shared_ptr<Execution>& execution, const HttpResponse& response, SteadyTime now) {
   std::vector<std::shared_ptr<HttpReply>> waiting;
   {
     const std::lock_guard lock(mutex_);

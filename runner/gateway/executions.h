@@ -38,7 +38,7 @@ class Executions {
   // execution of the same key ends.
   std::shared_ptr<Execution> Enter(std::string_view key, std::shared_ptr<HttpReply> reply, SteadyTime now);
   // Answers all who wait.
-  void Finish(const std::shared_ptr<Execution>& execution, HttpResponse response, SteadyTime now);
+  void Finish(const std::shared_ptr<Execution>& execution, const HttpResponse& response, SteadyTime now);
 
  private:
   struct Kept {

@@ -144,8 +144,7 @@ void Gateway::Send(HttpRequest& request, const std::shared_ptr<Executions::Execu
       on_audit_failure_(recorded.error());
       response = ErrorResponse(500, std::string(MethodName(method)) + ": not applied: the audit log cannot be written");
     }
-    if (execution != nullptr)
-      return executions_.Finish(execution, std::move(response), std::chrono::steady_clock::now());
+    if (execution != nullptr) return executions_.Finish(execution, response, std::chrono::steady_clock::now());
     reply->Send(std::move(response));
   };
   if (outcome.records.empty()) return answer(OkStatus());

@@ -166,8 +166,8 @@ class Hook {
 
   agent::Task task_;  // its request is what the next plugin gets
   Value request_;
-  Value original_;  // the state that Argo sent, in the form of a reply
-  Value sent_;      // with all changes so far: what the next reply is judged against
+  Value original_;        // the state that Argo sent, in the form of a reply
+  Value sent_;            // with all changes so far: what the next reply is judged against
   bool dropped_ = false;  // the last reply was refused, and is only left out
   Owners owners_;
   Outcome outcome_;

@@ -38,8 +38,8 @@ Outcome Execute(const RpcCall& call, const std::string& key, const std::string& 
 
 // A hook of the controller: every plugin that serves it is asked once, in order, each with what those before it
 // have made of the state. The answer has all changes together, or the hook is refused as a whole: 422 with
-// the reason for a refusal (unless the policies say onDeny: drop-reply: then that reply is left out), 502 or 504 for a plugin that failed, which the controller turns into an error of the
-// workflow or the node.
+// the reason for a refusal (unless the policies say onDeny: drop-reply: then that reply is left out), 502 or 504 for a
+// plugin that failed, which the controller turns into an error of the workflow or the node.
 Outcome RunHook(const RpcCall& call, const std::string& caller, SteadyTime deadline, const Services& services);
 
 }  // namespace bulkhead::gateway

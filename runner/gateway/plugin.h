@@ -1,15 +1,13 @@
 // Plugin: what the gateway knows of a plugin, whatever runs it.
 #pragma once
 
-#include <condition_variable>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "runner/agent/plugin_host.h"
+#include "runner/gateway/lane.h"
 
 namespace bulkhead::gateway {
 
@@ -25,24 +23,6 @@ class Plugin {
   // nullopt: it has as many calls as it may have, and as many wait as may.
   virtual std::optional<agent::HostCall> Call(std::string_view method, std::string_view body, SteadyTime deadline,
                                               rpc::Retry retry) = 0;
-};
-
-// Lane: so many calls of one plugin at once, some more that wait for their turn, and none beyond: a plugin
-// that hangs holds up nobody but itself. Thread-safe.
-class Lane {
- public:
-  Lane(size_t running, size_t waiting) : most_running_(running), most_waiting_(waiting) {}
-  // False when there is no room, or when the turn did not come until `deadline`.
-  bool Enter(SteadyTime deadline);
-  void Leave();
-
- private:
-  const size_t most_running_;
-  const size_t most_waiting_;
-  std::mutex mutex_;
-  std::condition_variable turn_;
-  size_t running_ = 0;  // guarded by mutex_
-  size_t waiting_ = 0;  // guarded by mutex_
 };
 
 // A plugin in its compartment. `host` outlives it.

@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 6> kNames = {"template.execute", "workflo
 
 // A caller that was admitted sends what the API server holds, where keys of free-form maps may differ by case only.
 constexpr JsonLimits kLimits = {
-    .bytes = 8U << 20U, .depth = 128, .values = 2'000'000, .string_bytes = 8U << 20U, .fold_keys = false};
+    .bytes = 8U << 20U, .depth = 128, .values = 500'000, .string_bytes = 8U << 20U, .fold_keys = false};
 
 Error Wrong(Method method, const std::string& what) {
   return Error(Code::kInvalidInput, std::string(MethodName(method)) + ": " + what);
