@@ -46,7 +46,8 @@ class Decoder {
   void List(JsonNode& value, const FieldSpec& field);
   void StringMap(JsonNode& value);
   void AnyString(JsonNode& value);
-  void Unknown(const JsonNode& member, const StructSpec& spec);
+  void Unknown(const JsonNode& object, const JsonNode& member, const StructSpec& spec);
+  void Anything(const JsonNode& value);
   void WrongType(const JsonNode& value, std::string_view expected);
   void Add(std::string_view id);
 

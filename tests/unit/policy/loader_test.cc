@@ -24,6 +24,7 @@ std::string Ids(const std::string& text) {
   ReadPolicies(text, diagnostics);
   std::string ids;
   for (const Diagnostic& one : diagnostics.list()) {
+    if (one.severity == Severity::kWarning) continue;
     ids += (ids.empty() ? "" : " ") + one.id + "@" + std::to_string(one.at.line) + ":" + std::to_string(one.at.column);
   }
   return ids;
@@ -87,6 +88,17 @@ TEST(PolicyFile, WhatIsWrongHasItsIdAndItsPlace) {
        "E009@7:9 E010@9:21 E003@9:32 E003@6:3"},
   };
   for (const Case& one : cases) EXPECT_EQ(Ids(std::string(kHead) + one.spec), one.ids) << one.spec;
+}
+
+TEST(PolicyFile, WarningsOfExpressionsAreThereAndHinderNothing) {
+  Diagnostics diagnostics("p.yaml");
+  const auto policies =
+      ReadPolicies(std::string(kHead) + "  checks:\n    - {id: c, expr: \"node.message == 'x'\"}\n", diagnostics);
+  ASSERT_EQ(diagnostics.list().size(), 1U);
+  EXPECT_EQ(diagnostics.list()[0].id, "W064");
+  EXPECT_EQ(diagnostics.list()[0].severity, Severity::kWarning);
+  EXPECT_TRUE(diagnostics.ToStatus().ok());
+  EXPECT_EQ(policies.size(), 1U);
 }
 
 TEST(PolicyFile, HeadersAndSelectorsAreChecked) {
