@@ -29,6 +29,9 @@ enum class Event {
   kCall,
   kRefusal,
   kTierRefused,
+  kTaskRecovered,
+  kPolicyReload,
+  kCallerRefused,
   kLogRepaired,
 };
 std::string_view EventName(Event event);  // "agent.start", "plugin.exit", "call", ...

@@ -4,51 +4,14 @@
 #include <cstdint>
 #include <utility>
 
+#include "runner/rpc/http_text.h"
+
 namespace bulkhead::rpc {
 
 namespace {
 
 constexpr size_t kMostHeaders = 128;
 constexpr size_t kReserveBody = 64U << 10U;
-
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-// RFC 9110, section 5.6.2.
-bool IsTokenChar(char c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || IsDigit(c)) return true;
-  return std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-bool IsTextChar(char c) {
-  return c == '\t' || (static_cast<uint8_t>(c) >= 0x20U && c != 0x7F);
-}
-
-char Lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-bool EqualsIgnoringCase(std::string_view a, std::string_view lower) {
-  return a.size() == lower.size() &&
-         std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) { return Lower(x) == y; });
-}
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool ListContains(std::string_view list, std::string_view lower) {
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    if (EqualsIgnoringCase(Trim(list.substr(0, comma)), lower)) return true;
-    if (comma == std::string_view::npos) break;
-    list.remove_prefix(comma + 1);
-  }
-  return false;
-}
 
 int HexValue(char c) {
   if (IsDigit(c)) return c - '0';
@@ -82,9 +45,13 @@ void ResponseParser::End() {
     state_ = State::kDone;
     return;
   }
-  Fail(state_ == State::kHead ? "the plugin closed the connection before its reply"
-                              : "the plugin closed the connection in the middle of its reply");
+  Fail(Peer() + (state_ == State::kHead ? " closed the connection before its reply"
+                                        : " closed the connection in the middle of its reply"));
   ended_early_ = true;
+}
+
+std::string ResponseParser::Peer() const {
+  return "the " + std::string(limits_.peer);
 }
 
 void ResponseParser::Fail(std::string reason) {
@@ -106,7 +73,7 @@ size_t ResponseParser::FeedHead(std::string_view bytes) {
   constexpr std::string_view kStart = "HTTP/1.";
   const size_t seen = std::min(line_.size(), kStart.size());
   if (std::string_view(line_).substr(0, seen) != kStart.substr(0, seen)) {
-    Fail("the plugin's answer is no HTTP/1.x response");
+    Fail(Peer() + "'s answer is no HTTP/1.x response");
     return bytes.size();
   }
   const size_t end = line_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
@@ -149,7 +116,7 @@ bool ResponseParser::ParseStatusLine(std::string_view line) {
   const bool shape = line.size() >= 12 && (line[7] == '0' || line[7] == '1') && line[8] == ' ' && IsDigit(line[9]) &&
                      IsDigit(line[10]) && IsDigit(line[11]) && (line.size() == 12 || line[12] == ' ');
   if (!shape) {
-    Fail("the plugin's answer has no valid HTTP/1.x status line");
+    Fail(Peer() + "'s answer has no valid HTTP/1.x status line");
     return false;
   }
   http_1_0_ = line[7] == '0';
@@ -165,7 +132,7 @@ bool ResponseParser::ParseStatusLine(std::string_view line) {
 bool ResponseParser::ParseHeader(std::string_view line) {
   const size_t colon = line.find(':');
   const std::string_view name = line.substr(0, colon);
-  if (colon == std::string_view::npos || name.empty() || !std::all_of(name.begin(), name.end(), IsTokenChar)) {
+  if (colon == std::string_view::npos || !IsToken(name)) {
     Fail("a malformed header field in the response");
     return false;
   }
@@ -196,7 +163,19 @@ bool ResponseParser::ParseHeader(std::string_view line) {
     Fail("a Content-Encoding in the response, which was not asked for");
     return false;
   }
+  headers_.emplace_back(name, value);
   return true;
+}
+
+const std::string* ResponseParser::Header(std::string_view lower) const {
+  const auto found = std::find_if(headers_.begin(), headers_.end(),
+                                  [&](const auto& header) { return EqualsIgnoringCase(header.first, lower); });
+  return found == headers_.end() ? nullptr : &found->second;
+}
+
+std::string ResponseParser::DrainBody() {
+  drained_ += body_.size();
+  return std::exchange(body_, {});
 }
 
 // RFC 9112, section 6.3.
@@ -222,7 +201,7 @@ void ResponseParser::ChooseFraming() {
   }
   framing_ = Framing::kLength;
   if (left_ > limits_.body_bytes) return FailTooLarge();
-  // The plugin only claims the length: memory follows what comes.
+  // The peer only claims the length: memory follows what comes.
   body_.reserve(std::min(left_, kReserveBody));
   if (left_ == 0) state_ = State::kDone;
 }
@@ -277,7 +256,7 @@ size_t ResponseParser::TakeLine(std::string_view bytes, bool& complete) {
   size_t taken = 0;
   while (taken < bytes.size()) {
     const char c = bytes[taken++];
-    if (++overhead_ > limits_.head_bytes + body_.size()) {
+    if (++overhead_ > limits_.head_bytes + drained_ + body_.size()) {
       Fail("more chunk lines than data in the response");
       return bytes.size();
     }

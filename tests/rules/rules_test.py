@@ -22,8 +22,10 @@ MAY_INCLUDE = {
     "runner/rpc": {"runner/base", "certs"},
     "runner/sandbox": {"runner/base", "certs"},
     "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox"},
-    "runner/source": {"runner/base", "runner/agent", "runner/sandbox"},
-    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/source"},
+    "runner/kube": {"runner/base", "certs", "runner/rpc"},
+    "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube"},
+    "runner/gateway": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
+    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
 }
 
 
