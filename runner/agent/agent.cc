@@ -54,7 +54,8 @@ void EndWithEffective(const Judgement& judgement, TaskReport& report) {
 std::string IdempotencyHeaders(const TaskState& state) {
   if (state.task.key.empty()) return "";
   constexpr size_t kDigits = 32;
-  const std::string hash = Sha256Hex(state.task.key + "\n" + std::to_string(state.step));
+  const std::string hash =
+      Sha256Hex(state.task.key + "\n" + std::to_string(state.task.generation) + "\n" + std::to_string(state.step));
   return "Idempotency-Key: " + hash.substr(0, kDigits) + "\r\nBulkhead-Attempt: " + std::to_string(state.attempt) +
          "\r\n";
 }
@@ -66,6 +67,7 @@ class Agent::Intake : public TaskQueue {
  public:
   explicit Intake(Agent& agent) : agent_(agent) {}
   void Add(Task task) override { agent_.Take(std::move(task)); }
+  void Cancel(uint64_t task_id) override { agent_.scheduler_->Cancel(task_id); }
   void Close() override { agent_.scheduler_->Close(); }
 
  private:

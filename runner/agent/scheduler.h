@@ -42,6 +42,7 @@ class Scheduler : public TaskQueue {
   ~Scheduler() override;  // JoinWorkers()
 
   void Add(Task task) override;
+  void Cancel(uint64_t task_id) override;
   void Close() override;
 
   // A task that was begun before: runs after `delay`.

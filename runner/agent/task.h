@@ -29,6 +29,8 @@ struct Task {
   std::string request;                   // the RPC's body: {"workflow":{"metadata":{...}},"template":{...}}
   // What the journal knows the task by; empty: nothing is journalled, and calls carry no idempotency key.
   std::string key;
+  // How many tasks of the same key there were before: a workflow that is tried again brings its node ids again.
+  int generation = 0;
   // Set: the task cannot be executed, and fails with this sentence without any plugin being asked.
   std::string defect;
 };
@@ -76,6 +78,8 @@ class TaskQueue {
  public:
   virtual ~TaskQueue() = default;
   virtual void Add(Task task) = 0;
+  // The task does not exist any more: it is not begun again. What runs of it now goes on to its end.
+  virtual void Cancel(uint64_t /*task_id*/) {}
   // No more tasks will come: the agent ends when the last one is final.
   virtual void Close() = 0;
 };

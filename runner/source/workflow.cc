@@ -381,4 +381,13 @@ LocalSet ReadSet(const Value& document, Diagnostics& diagnostics) {
   return {};
 }
 
+agent::Task ReadTask(const agent::WorkflowRef& workflow, std::string node, const Value& task_template,
+                     Diagnostics& diagnostics) {
+  return MakeTask(workflow, std::move(node), task_template, diagnostics);
+}
+
+std::string OwnerUidOf(const Value& metadata) {
+  return OwnerUid(metadata).value_or("");
+}
+
 }  // namespace bulkhead::source
