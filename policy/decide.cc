@@ -145,6 +145,19 @@ bool Policy::Matches(const Subject& subject) const {
          any(namespaces, subject.name_space) && any(templates, subject.template_name);
 }
 
+bool PolicySet::AllowsPlaintextLoopback(std::string_view plugin, std::string_view name_space) const {
+  size_t matching = 0;
+  size_t allowing = 0;
+  for (const Policy& policy : state_->policies) {
+    const bool here = GlobMatches(policy.plugin, plugin) &&
+                      std::any_of(policy.namespaces.begin(), policy.namespaces.end(),
+                                  [&](const std::string& glob) { return GlobMatches(glob, name_space); });
+    matching += here ? 1 : 0;
+    allowing += here && policy.plaintext_loopback ? 1 : 0;
+  }
+  return matching > 0 && matching == allowing;
+}
+
 Decision PolicySet::Decide(const Subject& subject, const std::vector<Mutation>& mutations,
                            const ReplyFacts& facts) const {
   Decision decision;

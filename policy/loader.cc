@@ -78,6 +78,11 @@ class Reader {
   void ReadSpec(const Value& value, Policy& policy) {
     Fields fields(value, "spec", diagnostics_);
     Only(fields, "mode", {"enforce"}, "warn and audit are not supported yet");
+    if (const auto transport = fields.String("transport")) {
+      policy.plaintext_loopback = *transport == "plaintext-loopback";
+      if (!policy.plaintext_loopback && *transport != "mtls")
+        diagnostics_.Add(value.Find("transport")->at, "transport must be mtls or plaintext-loopback");
+    }
     Only(fields, "onDeny", {"fail-node"}, "fail-workflow and drop-reply are not supported yet");
     if (const Value* match = fields.OfKind("match", Value::Kind::kObject)) {
       ReadMatch(*match, policy);

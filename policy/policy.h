@@ -92,6 +92,10 @@ class PolicySet {
   // SHA-256 (hex) over all loaded texts in order, for audit records.
   std::string Digest() const;
 
+  // True when at least one policy matches the plugin and namespace, and every one that does says
+  // `transport: plaintext-loopback`.
+  bool AllowsPlaintextLoopback(std::string_view plugin, std::string_view name_space) const;
+
   struct State;
 
  private:

@@ -38,6 +38,7 @@ struct Policy {
   std::vector<std::string> namespaces;  // globs
   std::vector<std::string> templates;   // globs
   Limits limits;
+  bool plaintext_loopback = false;
   std::vector<Rule> allow, deny, require;
 
   bool Matches(const Subject& subject) const;
