@@ -76,7 +76,13 @@ class Agent::Intake : public TaskQueue {
 
 Agent::Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services,
              AgentOptions options)
-    : hosts_(std::move(hosts)), policies_(policies), services_(std::move(services)), options_(options) {}
+    : intake_(std::make_unique<Intake>(*this)),
+      hosts_(std::move(hosts)),
+      policies_(policies),
+      services_(std::move(services)),
+      options_(options) {}
+
+Agent::~Agent() = default;
 
 RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   sink_ = &sink;
@@ -91,8 +97,7 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
                                              [this](std::shared_ptr<TaskState> state) { Execute(std::move(state)); });
     if (interrupted_) scheduler_->Interrupt();
   }
-  Intake intake(*this);
-  source.Start(intake);
+  source.Start(*intake_);
   const bool done = scheduler_->WaitDone(deadline_);
 
   RunOutcome outcome;

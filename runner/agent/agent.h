@@ -42,9 +42,11 @@ class Agent {
  public:
   // Everything outlives the agent. `hosts` in the order in which plugins are asked.
   Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services, AgentOptions options);
+  ~Agent();
 
   // Runs until the source has closed and every task is final, the timeout, Interrupt(), or the first
-  // record that cannot be written. Call once.
+  // record that cannot be written. Call once. The source may go on to add tasks until the agent is destroyed; they
+  // are then not run.
   RunOutcome Run(TaskSource& source, ResultSink& sink);
 
   // Ends Run early: no further call is begun. Thread-safe.
@@ -75,6 +77,7 @@ class Agent {
   void FinishUnfinished(const std::vector<std::shared_ptr<TaskState>>& unfinished, const RunOutcome& outcome);
   void WaitCommitted();
 
+  const std::unique_ptr<Intake> intake_;
   const std::vector<PluginHost*> hosts_;
   const policy::PolicySet& policies_;
   HostServices services_;
