@@ -1,6 +1,7 @@
 #include "runner/agent/agent.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "runner/agent/judge.h"
@@ -161,6 +162,7 @@ void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
     if (const Value* message = step.report.result.Find("message")) step.report.message = message->text;
   }
   step.records.push_back(RecoveredRecord(state->task, step.report));
+  scheduler_->Track(state);
   Commit(std::move(step), std::move(state));
 }
 
@@ -169,6 +171,7 @@ void Agent::Execute(std::shared_ptr<TaskState> state) {
   if (options_.journal != nullptr && !state->task.key.empty()) {
     const Status started = options_.journal->Start(state->task.key, state->step, state->attempt);
     if (!started.ok()) return FailAudit(started.error());
+    if (Cancelled(state->task)) return;
   }
   Step step = RunTask(*state);
   // A call that ended because its plugin was stopped tells nothing of the plugin: the task stays unfinished.
@@ -262,8 +265,21 @@ Status Agent::Remember(const TaskState& state, const TaskReport& report) {
                                    std::chrono::system_clock::now() + *report.requeue);
 }
 
+// Looked at after each record of the journal: whoever cancels a task has it forgotten after that, so that of the two
+// at least one comes after the record.
+bool Agent::Cancelled(const Task& task) {
+  if (scheduler_->IsActive(task.id)) return false;
+  if (options_.journal != nullptr && !task.key.empty()) {
+    const Status forgotten = options_.journal->Forget(std::span(&task.key, 1));
+    if (!forgotten.ok()) FailAudit(forgotten.error());
+  }
+  return true;
+}
+
 void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
   if (const Status remembered = Remember(*state, step.report); !remembered.ok()) return FailAudit(remembered.error());
+  // Its record is due all the same.
+  const bool cancelled = Cancelled(state->task);
   for (audit::Record& record : step.records) services_.redactor->RedactTree(record.fields);
   uncommitted_.fetch_add(1);
   // A record before the last matters only if it can't be written.
@@ -273,23 +289,23 @@ void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
     });
   }
   audit::Record last = std::move(step.records.back());
-  services_.audit->Append(
-      std::move(last), [this, report = std::move(step.report), state = std::move(state)](const Status& status) mutable {
-        if (!status.ok()) {
-          FailAudit(status.error());
-        } else {
-          // From here the outcome is on record; only now may it leave the process.
-          sink_->Deliver(report);
-          if (report.final) {
-            scheduler_->Finish(report.task_id);
-          } else {
-            ++state->step;
-            state->attempt = 1;
-            scheduler_->Requeue(std::move(state), *report.requeue);
-          }
-        }
-        if (uncommitted_.fetch_sub(1) == 1) uncommitted_.notify_all();
-      });
+  services_.audit->Append(std::move(last), [this, cancelled, report = std::move(step.report),
+                                            state = std::move(state)](const Status& status) mutable {
+    if (!status.ok()) {
+      FailAudit(status.error());
+    } else if (!cancelled) {
+      // From here the outcome is on record; only now may it leave the process.
+      sink_->Deliver(report);
+      if (report.final) {
+        scheduler_->Finish(report.task_id);
+      } else {
+        ++state->step;
+        state->attempt = 1;
+        scheduler_->Requeue(std::move(state), *report.requeue);
+      }
+    }
+    if (uncommitted_.fetch_sub(1) == 1) uncommitted_.notify_all();
+  });
 }
 
 void Agent::WaitCommitted() {

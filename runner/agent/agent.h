@@ -70,6 +70,7 @@ class Agent {
   void Recover(std::shared_ptr<TaskState> state, Remembered remembered);
   void Execute(std::shared_ptr<TaskState> state);
   Status Remember(const TaskState& state, const TaskReport& report);
+  bool Cancelled(const Task& task);
   Step RunTask(TaskState& state);
   bool AskPlugin(PluginHost& host, TaskState& state, Step& step);
   std::vector<PluginHost*> Route(const Task& task) const;

@@ -279,11 +279,14 @@ Status Journal::Final(std::string_view key, const Value& result) {
 }
 
 Status Journal::Delivered(std::span<const std::string> keys) {
-  if (keys.empty()) return OkStatus();
-  const std::string line = Line(KeysRecord("delivered", keys));
   const std::lock_guard lock(mutex_);
-  BULKHEAD_TRY(AppendLocked(line));
-  for (const std::string& key : keys) entries_[key] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
+  std::vector<std::string> known;
+  for (const std::string& key : keys) {
+    if (entries_.find(key) != entries_.end()) known.push_back(key);
+  }
+  if (known.empty()) return OkStatus();
+  BULKHEAD_TRY(AppendLocked(Line(KeysRecord("delivered", known))));
+  for (const std::string& key : known) entries_[key] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
   MaybeCompactLocked();
   return OkStatus();
 }

@@ -64,6 +64,7 @@ class Journal {
   // `step` counts this reply.
   Status Interim(std::string_view key, uint64_t step, const Value& node, WallTime due);
   Status Final(std::string_view key, const Value& result);
+  // Keys that were forgotten meanwhile stay so: the workflow may have been quicker than the answer to the delivery.
   Status Delivered(std::span<const std::string> keys);
   // The task does not exist any more: one of the same key is another one.
   Status Forget(std::span<const std::string> keys);

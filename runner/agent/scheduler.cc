@@ -52,6 +52,17 @@ void Scheduler::Requeue(std::shared_ptr<TaskState> state, std::chrono::nanosecon
   work_.notify_one();
 }
 
+void Scheduler::Track(std::shared_ptr<TaskState> state) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t id = state->task.id;
+  active_.emplace(id, std::move(state));
+}
+
+bool Scheduler::IsActive(uint64_t task_id) const {
+  const std::lock_guard lock(mutex_);
+  return active_.find(task_id) != active_.end();
+}
+
 void Scheduler::Finish(uint64_t task_id) {
   const std::lock_guard lock(mutex_);
   active_.erase(task_id);

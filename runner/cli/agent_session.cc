@@ -268,7 +268,10 @@ class AgentSession {
     if (!settings_.all) options.workflow = settings_.workflow;
     options.workflow_uid = settings_.workflow_uid;
     options.instance_id = settings_.instance_id;
-    source::KubernetesSource source(*client_, log_, metrics_, journal_.get(), options,
+    const auto on_gone_tasks = [&sink](const agent::WorkflowRef& workflow, const std::vector<std::string>& nodes) {
+      sink.Drop(workflow, nodes);
+    };
+    source::KubernetesSource source(*client_, log_, metrics_, journal_.get(), options, on_gone_tasks,
                                     [&](source::KubernetesSource::End end) {
                                       completed_ = true;
                                       // Of a task set that is gone nothing can be delivered any more.

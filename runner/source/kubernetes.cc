@@ -62,12 +62,14 @@ int WatchSeconds() {
 }  // namespace
 
 KubernetesSource::KubernetesSource(kube::Client& client, const Logger& log, Metrics& metrics, agent::Journal* journal,
-                                   KubernetesOptions options, std::function<void(End)> on_end)
+                                   KubernetesOptions options, OnGoneTasks on_gone_tasks,
+                                   std::function<void(End)> on_end)
     : client_(client),
       log_(log),
       metrics_(metrics),
       journal_(journal),
       options_(std::move(options)),
+      on_gone_tasks_(std::move(on_gone_tasks)),
       on_end_(std::move(on_end)) {}
 
 KubernetesSource::~KubernetesSource() {
@@ -247,18 +249,21 @@ void KubernetesSource::OnTasks(Set& set, const Value& object, const agent::Workf
   for (const Member& member : MembersOf(tasks)) present.insert(member.key);
 
   std::vector<std::string> gone;
+  std::vector<std::string> gone_keys;
   for (auto known = set.nodes.begin(); known != set.nodes.end();) {
     if (present.find(known->first) != present.end()) {
       ++known;
       continue;
     }
     if (known->second.task_id != 0) queue_->Cancel(known->second.task_id);
-    gone.push_back(workflow.uid + "/" + known->first);
+    gone.push_back(known->first);
+    gone_keys.push_back(workflow.uid + "/" + known->first);
     ++set.generations[known->first];
     known = set.nodes.erase(known);
   }
+  if (!gone.empty()) on_gone_tasks_(workflow, gone);
   // A journal that cannot be written tells the agent when it is needed next.
-  if (journal_ != nullptr) static_cast<void>(journal_->Forget(gone).ok());
+  if (journal_ != nullptr) static_cast<void>(journal_->Forget(gone_keys).ok());
 
   for (const Member& member : MembersOf(tasks)) {
     if (set.nodes.find(member.key) != set.nodes.end()) continue;

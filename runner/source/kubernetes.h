@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "runner/agent/journal.h"
 #include "runner/agent/task.h"
@@ -34,10 +35,13 @@ class KubernetesSource : public agent::TaskSource {
  public:
   enum class End { kCompleted, kDeleted };
 
-  // Everything outlives the source; `journal` may be null. `on_end` is called once, from the source's thread, when
-  // the one task set that is watched is completed or gone.
+  // Tasks that are gone from their task set: what was not delivered of them is not to be.
+  using OnGoneTasks = std::function<void(const agent::WorkflowRef& workflow, const std::vector<std::string>& nodes)>;
+
+  // Everything outlives the source; `journal` may be null. Both functions are called from the source's thread;
+  // `on_end` once, when the one task set that is watched is completed or gone.
   KubernetesSource(kube::Client& client, const Logger& log, Metrics& metrics, agent::Journal* journal,
-                   KubernetesOptions options, std::function<void(End)> on_end);
+                   KubernetesOptions options, OnGoneTasks on_gone_tasks, std::function<void(End)> on_end);
   ~KubernetesSource() override;  // Stop()
 
   // From here a thread of the source adds tasks. Never closes the queue: the agent's end is `on_end` or a signal.
@@ -74,6 +78,7 @@ class KubernetesSource : public agent::TaskSource {
   Metrics& metrics_;
   agent::Journal* const journal_;
   const KubernetesOptions options_;
+  const OnGoneTasks on_gone_tasks_;
   const std::function<void(End)> on_end_;
 
   // Of the thread.

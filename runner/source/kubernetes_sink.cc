@@ -98,6 +98,14 @@ void KubernetesSink::Deliver(const agent::TaskReport& report) {
   work_.notify_one();
 }
 
+void KubernetesSink::Drop(const agent::WorkflowRef& workflow, const std::vector<std::string>& nodes) {
+  const std::lock_guard lock(mutex_);
+  const auto set = pending_.find({workflow.name_space, workflow.name});
+  if (set == pending_.end()) return;
+  for (const std::string& node : nodes) set->second.erase(node);
+  work_.notify_one();
+}
+
 bool KubernetesSink::Flush(SteadyTime deadline) {
   std::unique_lock lock(mutex_);
   return flushed_.wait_until(lock, deadline, [&] { return failed_ || (pending_.empty() && sending_ == 0); }) &&
@@ -120,6 +128,7 @@ void KubernetesSink::Run() {
     SteadyTime wake = SteadyTime::max();
     auto taken = TakeLocked(wake);
     if (!taken.has_value()) {
+      if (pending_.empty() && sending_ == 0) flushed_.notify_all();
       if (wake == SteadyTime::max()) {
         work_.wait(lock);
       } else {

@@ -54,6 +54,9 @@ class KubernetesSink : public agent::ResultSink {
   // Thread-safe.
   void Deliver(const agent::TaskReport& report) override;
 
+  // Drops what is not delivered yet of these nodes. Thread-safe.
+  void Drop(const agent::WorkflowRef& workflow, const std::vector<std::string>& nodes);
+
   // Waits until everything is delivered. False when `deadline` came first: what is left is in the journal.
   bool Flush(SteadyTime deadline);
   size_t pending() const;

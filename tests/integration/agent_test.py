@@ -91,16 +91,19 @@ def answer(h, act, args):
 
     def test_a_missing_role_is_named(self):
         self.sidecar()
-        self.api.put(*TASKSETS, taskset({"a": {}}))
+        self.api.put(*TASKSETS, taskset({}))
+        expected = {}
         for verb, resource in (("list", "workflowtasksets"), ("watch", "workflowtasksets"), ("patch", "workflowtasksets/status")):
             with self.subTest(verb=verb):
                 self.api.denied = {(verb, resource)}
+                self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {verb: template(verb)}}})
+                expected[verb] = "Succeeded"
                 agent = self.agent(name=verb)
                 sentence = 'resources [\\"%s\\"], verbs [\\"%s\\"]' % (resource, verb)
                 self.wait_for(lambda: sentence in agent.text(), agent)
                 # And it is not given up.
                 self.api.denied = set()
-                self.wait_phases(agent, {"a": "Succeeded"})
+                self.wait_phases(agent, expected)
                 agent.kill()
 
     def test_a_rotated_token_is_read_again(self):
@@ -153,14 +156,15 @@ def answer(h, act, args):
         replies = iter([
             {"node": {"phase": "Running", "message": "half", "progress": "1/2",
                       "outputs": {"parameters": [{"name": "x", "value": "1"}]}}, "requeue": "1s"},
-            {"node": {"phase": "Succeeded", "progress": None, "outputs": {"parameters": None, "result": "r"}}}])
+            {"node": {"phase": "Succeeded", "outputs": {"exitCode": "1"}}}])
         sidecar = self.sidecar(lambda call: next(replies))
         self.api.put(*TASKSETS, taskset({"a": {}}))
         agent = self.agent()
         self.wait_phases(agent, {"a": "Running"})
         self.assertEqual(self.api.nodes()["a"]["progress"], "1/2")
-        self.wait_phases(agent, {"a": "Succeeded"})
-        self.assertEqual(self.api.nodes()["a"], {"phase": "Succeeded", "message": "half", "outputs": {"result": "r"}})
+        # The second reply is refused: of the first nothing may show through.
+        self.wait_phases(agent, {"a": "Error"})
+        self.assertEqual(sorted(self.api.nodes()["a"]), ["message", "phase"])
         keys = [c["key"] for c in sidecar.calls]
         self.assertNotEqual(keys[0], keys[1])
 
@@ -256,7 +260,7 @@ class AgentSurvives(KubeCase):
 
     def test_large_results_are_split_and_never_over_the_limit(self):
         go = threading.Event()
-        self.sidecar(lambda call: go.wait(20) and {"node": {"phase": "Succeeded", "outputs": {"result": call["node"][-1] * 400_000}}})
+        self.sidecar(lambda call: go.wait(20) and {"node": {"phase": "Succeeded", "outputs": {"result": call["node"][-1] * 250_000}}})
         controller = Controller(self.api)
         self.addCleanup(controller.stop)
         self.api.put(*TASKSETS, taskset({"n%d" % i: {} for i in range(8)}))

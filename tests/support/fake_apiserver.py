@@ -202,7 +202,7 @@ class FakeApiServer:
             meta.setdefault("uid", os.urandom(16).hex())
             key = (group, plural, meta["namespace"], meta["name"])
             self._store(key, obj, "MODIFIED" if key in self.objects else "ADDED")
-            return copy.deepcopy(obj)
+            return copy.deepcopy(self.objects[key])
 
     def change(self, group, plural, name, patch, namespace="argo"):
         """A merge patch of the whole object, by the controller."""
@@ -251,7 +251,7 @@ class FakeApiServer:
     def _store(self, key, obj, kind):
         before = self.objects.get(key)
         self.version += 1
-        obj["metadata"]["resourceVersion"] = str(self.version)
+        obj = dict(obj, metadata=dict(obj["metadata"], resourceVersion=str(self.version)))
         self.objects[key] = obj
         # Immutable from here: a change makes a new one.
         self.events.append((self.version, key[0], key[1], kind, obj, before))
@@ -392,6 +392,7 @@ class Exchange(BaseHTTPRequestHandler):
                 return self.fail(409, "Conflict", "the object has been modified; please apply your changes to the latest version")
             obj["metadata"] = dict(old["metadata"], **obj["metadata"])
             self.api._store(self.key, obj, "MODIFIED")
+            obj = self.api.objects[self.key]
         self.answer(200, obj)
 
     def do_patch(self, body, after):
@@ -411,7 +412,6 @@ class Exchange(BaseHTTPRequestHandler):
                 new["status"] = merge(old.get("status", {}), patch.get("status", {}))
             else:
                 new = merge(old, {k: v for k, v in patch.items() if k != "status"})
-            new["metadata"] = dict(new["metadata"])
             try:
                 if "status" in new:
                     new["status"] = prune_status(new["status"])
@@ -423,6 +423,7 @@ class Exchange(BaseHTTPRequestHandler):
             if len(json.dumps(new)) > OBJECT_LIMIT:
                 return self.fail(500, "InternalError", "etcdserver: request is too large")
             self.api._store(self.key, new, "MODIFIED")
+            new = self.api.objects[self.key]
         if after == "drop":  # it was applied, and nobody is told
             return self.drop()
         self.answer(200, new)
