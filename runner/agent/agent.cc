@@ -161,6 +161,7 @@ void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
     if (const Value* phase = step.report.result.Find("phase")) step.report.phase = phase->text;
     if (const Value* message = step.report.result.Find("message")) step.report.message = message->text;
   }
+  step.report.recovered = true;
   step.records.push_back(RecoveredRecord(state->task, step.report));
   scheduler_->Track(state);
   Commit(std::move(step), std::move(state));

@@ -64,6 +64,7 @@ struct TaskReport {
   std::string message;  // redacted; may hold plugin text, so escape it for a terminal
   Value result;         // NodeResult {phase, message, outputs, progress}, redacted, encoded anew
   bool final = true;
+  bool recovered = false;  // an agent before this one had it, and may have delivered it
   Layer stopped_by = Layer::kNone;
   int calls = 0;                        // RPC attempts so far, all plugins
   std::chrono::nanoseconds elapsed{0};  // in calls, so far

@@ -82,6 +82,7 @@ void KubernetesSink::Deliver(const agent::TaskReport& report) {
   entry.node = report.node;
   entry.key = report.key;
   entry.final = report.final;
+  entry.uncertain = report.recovered;
   const SetName set = {report.name_space, report.workflow};
   // A node without a phase posts nothing; it had its answer all the same.
   if (report.phase.empty()) {
@@ -192,7 +193,21 @@ void KubernetesSink::Send(const SetName& set, Batch batch) {
     if (const Status synced = journal_->Sync(); !synced.ok()) return Fail(synced.error());
   }
   if (!Pace()) return PutBack(set, std::move(batch), {});
-  std::string body = "{\"status\":{\"nodes\":{";
+  std::string version;
+  if (std::any_of(batch.begin(), batch.end(), [](const Entry& entry) { return entry.uncertain; })) {
+    const kube::Answer looked = Guard(set, batch, version);
+    if (looked.failure == kube::Failure::kStopped) return PutBack(set, std::move(batch), {});
+    if (!looked.ok() && looked.failure != kube::Failure::kNotFound) return Failed(set, std::move(batch), looked);
+    if (!looked.ok()) return Done(set, batch, /*gone=*/true);
+    if (batch.empty()) return;
+  }
+  std::string body = "{";
+  if (!version.empty()) {
+    body += "\"metadata\":{\"resourceVersion\":";
+    AppendJsonString(version, body);
+    body += "},";
+  }
+  body += "\"status\":{\"nodes\":{";
   for (size_t i = 0; i < batch.size(); ++i) {
     if (i > 0) body += ',';
     AppendJsonString(batch[i].node, body);
@@ -222,8 +237,56 @@ void KubernetesSink::Send(const SetName& set, Batch batch) {
       if (batch.size() > 1) return Halve(set, std::move(batch));
       return Refuse(set, std::move(batch.front()), answer.message);
     case kube::Failure::kStopped: return PutBack(set, std::move(batch), {});
+    case kube::Failure::kConflict:
+      // The object has changed since it was looked at: look again, at once.
+      if (!version.empty()) return PutBack(set, std::move(batch), {});
+      break;
     default: break;
   }
+  Failed(set, std::move(batch), answer);
+}
+
+kube::Answer KubernetesSink::Guard(const SetName& set, Batch& batch, std::string& version) {
+  // Not a get: Argo's role for agents has list and watch only.
+  kube::Answer answer = client_.Call({"list",
+                                      {"argoproj.io", "v1alpha1", "workflowtasksets", set.first, "", ""},
+                                      "fieldSelector=" + kube::PercentEncode("metadata.name=" + set.second),
+                                      "",
+                                      ""});
+  if (!answer.ok()) return answer;
+  auto list = kube::ParseObject(answer.body);
+  if (!list.ok()) {
+    answer.failure = kube::Failure::kTransport;
+    answer.message = "the list cannot be read: " + list.error().message();
+    return answer;
+  }
+  const Value* const items = list->Find("items");
+  if (items == nullptr || items->items.empty()) {
+    answer.failure = kube::Failure::kNotFound;
+    return answer;
+  }
+  const Value& object = items->items.front();
+  const Value* const spec = object.Find("spec");
+  const Value* const tasks = spec == nullptr ? nullptr : spec->Find("tasks");
+  const Value* const status = object.Find("status");
+  const Value* const nodes = status == nullptr ? nullptr : status->Find("nodes");
+  const Value* const metadata = object.Find("metadata");
+  if (const Value* at = metadata == nullptr ? nullptr : metadata->Find("resourceVersion")) version = at->text;
+  const auto waits = [&](const Entry& entry) {
+    if (tasks == nullptr || tasks->Find(entry.node) == nullptr) return false;
+    const Value* const result = nodes == nullptr ? nullptr : nodes->Find(entry.node);
+    const Value* const phase = result == nullptr ? nullptr : result->Find("phase");
+    return phase == nullptr || !agent::IsFulfilled(phase->text);
+  };
+  const auto done = std::stable_partition(batch.begin(), batch.end(), waits);
+  const Batch delivered(std::make_move_iterator(done), std::make_move_iterator(batch.end()));
+  batch.erase(done, batch.end());
+  if (!delivered.empty()) Done(set, delivered, /*gone=*/false);
+  return answer;
+}
+
+// Nothing can be sent for now.
+void KubernetesSink::Failed(const SetName& set, Batch batch, const kube::Answer& answer) {
   const auto pause = backoff_.Next(answer.retry_after);
   log_.Log(LogLevel::kWarn, "results cannot be delivered for now",
            {{"workflow", set.second}, {"results", std::to_string(batch.size())}, {"reason", answer.message}});
@@ -268,6 +331,7 @@ void KubernetesSink::PutBack(const SetName& set, Batch batch, std::chrono::nanos
   auto [nodes, added] = pending_.try_emplace(set);
   if (added) turn_.push_back(set);
   for (Entry& entry : batch) {
+    entry.uncertain = true;
     if (pause.count() > 0) entry.not_before = SteadyClock::now() + pause;
     const std::string node = entry.node;
     nodes->second.try_emplace(node, std::move(entry));  // a newer result stays

@@ -2,8 +2,10 @@
 //
 // A result that comes while nothing is sent is sent at once; those that come while a patch is under way, or sooner
 // than the rate allows, go together in the next. What the API server cannot take now stays, and newer results of the
-// same node replace it. A result that the server refuses is found by halving its patch, and its node gets an Error
-// that says why; the others are delivered.
+// same node replace it. Whether a patch that was not answered was applied is not known, and the workflow may have taken
+// its results out already: it is sent again only for nodes that still wait, and only if the object is as it was when
+// that was looked up (by its resourceVersion), so that no result is applied twice. A result that the server refuses is
+// found by halving its patch, and its node gets an Error that says why; the others are delivered.
 #pragma once
 
 #include <chrono>
@@ -68,7 +70,8 @@ class KubernetesSink : public agent::ResultSink {
     std::string key;
     std::string patch;  // the JSON of status.nodes[node]
     bool final = false;
-    bool refused = false;  // it is the Error that stands for a refused result
+    bool refused = false;    // it is the Error that stands for a refused result
+    bool uncertain = false;  // it may have been delivered already
     int attempts = 0;
     SteadyTime not_before{};
   };
@@ -78,6 +81,10 @@ class KubernetesSink : public agent::ResultSink {
   // The next patch, or nullopt when there is none to send yet; `wake` is when to look again.
   std::optional<std::pair<SetName, Batch>> TakeLocked(SteadyTime& wake);
   void Send(const SetName& set, Batch batch);
+  // Takes out of `batch` what does not wait for its result any more; `version` becomes the object's. Not kNone: the
+  // patch cannot be sent now.
+  kube::Answer Guard(const SetName& set, Batch& batch, std::string& version);
+  void Failed(const SetName& set, Batch batch, const kube::Answer& answer);
   void Halve(const SetName& set, Batch batch);
   void Refuse(const SetName& set, Entry entry, const std::string& reason);
   void PutBack(const SetName& set, Batch batch, std::chrono::nanoseconds pause);

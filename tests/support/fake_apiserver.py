@@ -406,6 +406,9 @@ class Exchange(BaseHTTPRequestHandler):
             old = self.api.objects.get(self.key)
             if old is None:
                 return self.fail(404, "NotFound", '%s "%s" not found' % (self.plural, self.name))
+            version = patch.get("metadata", {}).get("resourceVersion")
+            if version not in (None, old["metadata"]["resourceVersion"]):
+                return self.fail(409, "Conflict", "the object has been modified; please apply your changes to the latest version")
             # The status subresource changes nothing but the status; the object itself all but that.
             new = dict(old)
             if self.sub == "status":
