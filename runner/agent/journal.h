@@ -97,9 +97,10 @@ class Journal {
   UniqueFd lock_;
   uint64_t cut_bytes_ = 0;
 
+  std::mutex sync_mutex_;  // one sync at a time; taken before mutex_
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  UniqueFd file_;
+  std::shared_ptr<const UniqueFd> file_;  // a sync keeps the file it began with
   uint64_t size_ = 0;        // of the file
   uint64_t compact_at_ = 0;  // its size when it is looked at next
   Entries entries_;

@@ -28,8 +28,8 @@ void AddPolicy(CLI::App& app, Action& action);
 void AddAudit(CLI::App& app, Action& action);
 void AddPlugin(CLI::App& app, Action& action);
 
-// Called as `argoexec` with a verb other than `agent`: becomes the real argoexec, which is installed beside this
-// program as `argoexec.real`. Returns only when there is nothing to hand on, or the exit code when that failed.
+// Called as `argoexec` with a verb other than `agent`: becomes the real argoexec, which is installed in a folder `argo`
+// beside this program. Returns only when there is nothing to hand on, or the exit code when that failed.
 std::optional<int> HandOnArgoexec(int argc, char** argv);
 
 // "error: <line>" for each line of the message, escaped, on standard error; returns the exit code.

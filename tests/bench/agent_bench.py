@@ -35,7 +35,7 @@ class Bench(KubeCase):
                 "name": "side-executor-plugin", "image": "noop", "command": [os.environ["NOOP_PLUGIN"], str(PORT)],
                 "ports": [{"containerPort": PORT}], "securityContext": {"runAsNonRoot": True, "runAsUser": 65534},
                 "resources": {"requests": {"memory": "64Mi", "cpu": "1"}, "limits": {"memory": "128Mi", "cpu": "2"}}}}}})
-        agent = self.agent("--plugins", self.dir / "plugins", "--loglevel", "warn", *args, **kwargs)
+        agent = self.agent("--plugins", self.dir / "plugins", *args, level="warn", **kwargs)
         return agent
 
     def latency(self):

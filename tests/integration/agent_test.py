@@ -460,11 +460,13 @@ class AgentInit(KubeCase):
         real.chmod(0o755)
         run = subprocess.run([real, "wait", "--x"], capture_output=True, text=True)
         self.assertEqual(run.returncode, 2)
-        self.assertIn("argoexec.real is not there", run.stderr)
-        (folder / "argoexec.real").write_text('#!/bin/sh\necho "$0|$*"\nexit 7\n')
-        (folder / "argoexec.real").chmod(0o755)
+        self.assertIn("argo/argoexec is not there", run.stderr)
+        (folder / "argo").mkdir()
+        # Argo's finds itself in PATH to copy itself into pods.
+        (folder / "argo" / "argoexec").write_text('#!/bin/sh\necho "$(command -v argoexec)|$*"\nexit 7\n')
+        (folder / "argo" / "argoexec").chmod(0o755)
         run = subprocess.run([real, "wait", "--loglevel", "info"], capture_output=True, text=True)
-        self.assertEqual((run.returncode, run.stdout), (7, "%s|wait --loglevel info\n" % (folder / "argoexec.real")))
+        self.assertEqual((run.returncode, run.stdout), (7, "%s|wait --loglevel info\n" % (folder / "argo" / "argoexec")))
 
     def test_what_is_wrong_with_the_settings_is_said(self):
         cases = (

@@ -178,7 +178,7 @@ class KubeCase(BulkheadCase):
                                  "ARGO_PLUGIN_ADDRESSES": json.dumps(["http://localhost:%d" % sidecar.port])}
         return sidecar
 
-    def agent(self, *args, workflow="wf", env=None, name="", prefix=(), journal="journal", audit=None, program=None):
+    def agent(self, *args, workflow="wf", env=None, name="", prefix=(), journal="journal", audit=None, program=None, level="debug"):
         environment = {"PATH": os.environ["PATH"], "TMPDIR": str(self.dir / "tmp"), "ARGO_AGENT_PATCH_RATE": "10s"}
         environment.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         environment.update(getattr(self, "argo_environment", {}))
@@ -188,7 +188,7 @@ class KubeCase(BulkheadCase):
         command = [*prefix, program or BULKHEAD, "agent", "main", "--kubeconfig", self.kubeconfig, "--tokens", self.tokens,
                    "--policy", self.policy_file, "--journal", self.dir / (journal + name),
                    "--audit", audit or self.dir / ("audit%s.jsonl" % name),
-                   "--loglevel", "debug", "--log-format", "json", "--gloglevel", "0", *args]
+                   "--loglevel", level, "--log-format", "json", "--gloglevel", "0", *args]
         self.started += 1
         log = self.dir / ("agent-%d.log" % self.started)
         with open(log, "w") as out:
@@ -199,7 +199,9 @@ class KubeCase(BulkheadCase):
         return agent
 
     def wait_for(self, condition, agent=None, timeout=30):
-        if not self.api.wait(condition, timeout):
+        ended = lambda: agent is not None and agent.process.poll() is not None
+        self.api.wait(lambda: condition() or ended(), timeout)
+        if not condition():
             self.fail("did not come to pass" + ("\n" + agent.text() if agent else ""))
 
     def wait_phases(self, agent, expected, workflow="wf", timeout=30):
