@@ -1,9 +1,8 @@
 #include "certs/tls.h"
 
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -98,10 +97,7 @@ Result<std::shared_ptr<TlsContext::State>> NewState(const Identity& self, std::s
   return state;
 }
 
-// --- blocking streams -----------------------------------------------------------------------------
-
-// A socket timeout may overshoot a deadline by this much before it is worth a system call.
-constexpr auto kSlack = std::chrono::milliseconds(100);
+// --- streams --------------------------------------------------------------------------------------
 
 Error TimedOut() {
   return Error(Code::kDeadlineExceeded, "timed out");
@@ -144,30 +140,27 @@ struct TlsStream::State {
   std::shared_ptr<const TlsContext::State> context;
   UniqueFd fd;
   SslPtr ssl;
-  // The socket's timeouts as they were last set; 0: never.
-  std::chrono::nanoseconds receive_timeout{0};
-  std::chrono::nanoseconds send_timeout{0};
 
-  // A call that waits the whole of an ordinary timeout is rare, so the socket keeps the timeout it has
-  // unless it reaches past `deadline`; waking early costs one more round.
-  Status Arm(int option, std::chrono::nanoseconds& standing, Deadline deadline, bool force) const {
-    const std::chrono::nanoseconds left = deadline - SteadyClock::now();
-    if (left.count() <= 0) return TimedOut();
-    if (!force && standing.count() > 0 && standing <= left + kSlack) return OkStatus();
-    const auto set = std::clamp<std::chrono::nanoseconds>(left, std::chrono::milliseconds(1), std::chrono::hours(1));
-    const timeval value = {set.count() / 1'000'000'000, set.count() % 1'000'000'000 / 1000};
-    if (::setsockopt(fd.get(), SOL_SOCKET, option, &value, sizeof value) != 0) return ErrnoError("setsockopt", errno);
-    standing = set;
-    return OkStatus();
+  // Waits for `events` on the socket. By poll(2), never in a blocking read: a reader that sleeps in read(2) on a Unix
+  // socket is also woken each time its peer takes bytes out, only to go back to sleep.
+  Status Wait(short events, Deadline deadline) const {
+    for (;;) {
+      const std::chrono::nanoseconds left = deadline - SteadyClock::now();
+      if (left.count() <= 0) return TimedOut();
+      const auto most = std::min<std::chrono::nanoseconds>(left, std::chrono::hours(1));
+      const timespec timeout = {most.count() / 1'000'000'000, most.count() % 1'000'000'000};
+      pollfd waiting = {fd.get(), events, 0};
+      const int ready = ::ppoll(&waiting, 1, &timeout, nullptr);
+      if (ready > 0) return OkStatus();
+      if (ready < 0 && errno != EINTR) return ErrnoError("poll", errno);
+    }
   }
 
   // What a failed SSL call means. kOk: try again.
-  Status Explain(int returned, int saved_errno, Deadline deadline, bool sending) {
+  Status Explain(int returned, int saved_errno, Deadline deadline) const {
     switch (SSL_get_error(ssl.get(), returned)) {
-      case SSL_ERROR_WANT_READ:
-      case SSL_ERROR_WANT_WRITE:
-        if (sending) return Arm(SO_SNDTIMEO, send_timeout, deadline, /*force=*/true);
-        return Arm(SO_RCVTIMEO, receive_timeout, deadline, /*force=*/true);
+      case SSL_ERROR_WANT_READ: return Wait(POLLIN, deadline);
+      case SSL_ERROR_WANT_WRITE: return Wait(POLLOUT, deadline);
       case SSL_ERROR_SYSCALL:
         ERR_clear_error();
         if (saved_errno == EINTR) return OkStatus();
@@ -203,21 +196,19 @@ Result<TlsStream> TlsStream::Connect(const TlsContext& context, UniqueFd fd, Dea
   state->context = context.state();
   state->ssl = NewConnection(*state->context);
   if (state->ssl == nullptr || SSL_set_fd(state->ssl.get(), fd.get()) != 1) return OpenSslError("TLS connection");
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return ErrnoError("fcntl", errno);
   state->fd = std::move(fd);
-  BULKHEAD_TRY(state->Arm(SO_RCVTIMEO, state->receive_timeout, deadline, true));
-  BULKHEAD_TRY(state->Arm(SO_SNDTIMEO, state->send_timeout, deadline, true));
   for (;;) {
     ERR_clear_error();
     errno = 0;
     const int returned = SSL_do_handshake(state->ssl.get());
     if (returned == 1) return TlsStream(std::move(state));
-    BULKHEAD_TRY(state->Explain(returned, errno, deadline, false));
+    BULKHEAD_TRY(state->Explain(returned, errno, deadline));
   }
 }
 
 Status TlsStream::Write(std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
-    BULKHEAD_TRY(state_->Arm(SO_SNDTIMEO, state_->send_timeout, deadline, false));
     ERR_clear_error();
     errno = 0;
     const int returned =
@@ -226,21 +217,22 @@ Status TlsStream::Write(std::string_view bytes, Deadline deadline) {
       bytes.remove_prefix(static_cast<size_t>(returned));
       continue;
     }
-    BULKHEAD_TRY(state_->Explain(returned, errno, deadline, true));
+    BULKHEAD_TRY(state_->Explain(returned, errno, deadline));
   }
   return OkStatus();
 }
 
 Result<size_t> TlsStream::Read(char* buffer, size_t size, Deadline deadline) {
   for (;;) {
-    BULKHEAD_TRY(state_->Arm(SO_RCVTIMEO, state_->receive_timeout, deadline, false));
+    // An answer is hardly ever there already.
+    if (SSL_has_pending(state_->ssl.get()) != 1) BULKHEAD_TRY(state_->Wait(POLLIN, deadline));
     ERR_clear_error();
     errno = 0;
     const int returned = SSL_read(state_->ssl.get(), buffer, static_cast<int>(std::min<size_t>(size, 1U << 30U)));
     if (returned > 0) return static_cast<size_t>(returned);
     const int saved_errno = errno;
     if (SSL_get_error(state_->ssl.get(), returned) == SSL_ERROR_ZERO_RETURN) return size_t{0};
-    BULKHEAD_TRY(state_->Explain(returned, saved_errno, deadline, false));
+    BULKHEAD_TRY(state_->Explain(returned, saved_errno, deadline));
   }
 }
 

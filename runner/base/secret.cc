@@ -33,6 +33,10 @@ bool SameSecret(std::string_view a, std::string_view b) {
   return !a.empty() && a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
+void Wipe(void* bytes, size_t size) {
+  OPENSSL_cleanse(bytes, size);
+}
+
 Secret RandomToken(size_t length) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   // Bytes at or over the largest multiple of the alphabet's size are drawn again: no character is likelier.

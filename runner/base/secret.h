@@ -1,6 +1,7 @@
 // Secret: bytes that must not be printed, copied by accident or left behind in freed memory.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,9 @@ class Secret {
 // Whether both hold the same bytes, in a time that depends on their lengths alone. Two empty ones are not
 // equal: what is not set opens nothing.
 bool SameSecret(std::string_view a, std::string_view b);
+
+// Overwrites bytes that held a secret, in a way that the compiler must keep.
+void Wipe(void* bytes, size_t size);
 
 // `length` characters of [A-Za-z0-9] from getrandom(2).
 Secret RandomToken(size_t length);

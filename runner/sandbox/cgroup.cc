@@ -25,6 +25,7 @@ constexpr std::string_view kPrefix = "bulkhead-";
 constexpr size_t kMostProcFile = 1U << 20U;
 constexpr uint64_t kCpuPeriod = 100'000;  // microseconds
 constexpr auto kRemovePatience = std::chrono::seconds(2);
+constexpr auto kKillPause = std::chrono::microseconds(500);
 
 Status WriteFile(const std::string& path, std::string_view text) {
   BULKHEAD_ASSIGN(const UniqueFd file, OpenFile(path, O_WRONLY));
@@ -177,12 +178,11 @@ void SweepCgroups(const CgroupPlace& place) {
   }
 }
 
-Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place, const std::string& name,
-                                               const Limits& limits) {
+Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place, const Limits& limits) {
   static std::atomic<uint64_t> counter = 0;  // only tells names apart
   const std::string leaf =
-      "/" + std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1)) + "-" + name;
-  std::unique_ptr<Cgroup> group(new Cgroup(place.version, {}));
+      "/" + std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
+  std::unique_ptr<Cgroup> group(new Cgroup(place.version, limits));
   for (const std::string& folder : place.folders) {
     const std::string path = folder + leaf;
     if (::mkdir(path.c_str(), 0755) != 0) return ErrnoError("making the cgroup " + path, errno);
@@ -211,6 +211,25 @@ bool Cgroup::OutOfMemory() const {
     if (line.starts_with("oom_kill ") && line != "oom_kill 0") return true;
   }
   return false;
+}
+
+bool Cgroup::KillAll() const {
+  if (folders_.empty()) return true;
+  if (version_ == 2) (void)WriteFile(folders_.front() + "/cgroup.kill", "1");  // Linux 5.14
+  const auto end = std::chrono::steady_clock::now() + kRemovePatience;
+  for (;;) {
+    const auto text = ReadFile(folders_.back() + "/cgroup.procs", kMostProcFile);
+    if (!text.ok()) return false;
+    if (text->empty()) return true;
+    if (std::chrono::steady_clock::now() >= end) return false;
+    // A number that is free again can't be another's: what is listed is in the group, alive or not reaped.
+    for (const std::string& line : Split(*text, '\n')) {
+      pid_t pid = 0;
+      std::from_chars(line.data(), line.data() + line.size(), pid);
+      if (pid > 0) ::kill(pid, SIGKILL);
+    }
+    std::this_thread::sleep_for(kKillPause);
+  }
 }
 
 bool Cgroup::Remove() {

@@ -25,22 +25,25 @@ void SweepCgroups(const CgroupPlace& place);
 // The folders exist as long as this object. Not thread-safe.
 class Cgroup {
  public:
-  static Result<std::unique_ptr<Cgroup>> Create(const CgroupPlace& place, const std::string& name,
-                                                const Limits& limits);
+  static Result<std::unique_ptr<Cgroup>> Create(const CgroupPlace& place, const Limits& limits);
   ~Cgroup();
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
+  const Limits& limits() const { return limits_; }
   // Files to which a process writes "0" to join.
   std::vector<std::string> procs_files() const;
   // Whether the kernel killed a process in it for memory.
   bool OutOfMemory() const;
-  // Kills what is in it and removes it; false when something is still there.
+  // Kills what is in it and waits until it is gone; false when something is still there after two seconds.
+  bool KillAll() const;
+  // Removes it; false when something is still in it.
   bool Remove();
 
  private:
-  Cgroup(int version, std::vector<std::string> folders) : version_(version), folders_(std::move(folders)) {}
-  int version_;
+  Cgroup(int version, const Limits& limits) : version_(version), limits_(limits) {}
+  const int version_;
+  const Limits limits_;
   std::vector<std::string> folders_;
 };
 

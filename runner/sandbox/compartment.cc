@@ -1,6 +1,7 @@
 #include "runner/sandbox/compartment.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "runner/sandbox/kernel_abi.h"
 #include "runner/sandbox/plan.h"
 #include "runner/sandbox/protocol.h"
 #include "runner/sandbox/seccomp.h"
@@ -74,6 +76,8 @@ void Compartment::OnMessage(std::string_view message, UniqueFd passed) {
     case Notice::kAttestation: {
       AttestationMessage proof;
       if (!Read(message, proof)) break;
+      // Fails before Linux 6.11, and where the shim can't be inspected; then its end takes a little longer.
+      if (shim_pidfd.valid()) mount_namespace.Reset(::ioctl(shim_pidfd.get(), abi::kPidfdGetMountNamespace, 0));
       const std::lock_guard lock(mutex);
       attestation = FromMessage(tier, proof);
       changed.notify_all();

@@ -28,6 +28,8 @@ struct Compartment {
   pid_t spawned = -1;  // bulkhead-init as spawned; strict: only until it has made the namespaces
   UniqueFd spawned_pidfd;
   UniqueFd shim_pidfd;  // strict: the first process of the compartment
+  // Keeps the mounts until the end was reported: otherwise the shim would take them apart before it is gone.
+  UniqueFd mount_namespace;
   std::unique_ptr<Cgroup> cgroup;
   std::optional<TempDir> scratch;
   std::optional<ExitReport> cause;  // what init said of the end

@@ -13,6 +13,9 @@ inline constexpr int kSysLandlockCreateRuleset = 444;  // 5.13
 inline constexpr int kSysLandlockAddRule = 445;        // 5.13
 inline constexpr int kSysLandlockRestrictSelf = 446;   // 5.13
 
+// ioctl(2) on a pidfd: PIDFD_GET_MNT_NAMESPACE of linux/pidfd.h, _IO(0xFF, 3)
+inline constexpr unsigned long kPidfdGetMountNamespace = 0xFF03;  // 6.11
+
 // landlock_create_ruleset(2)
 inline constexpr uint32_t kLandlockCreateRulesetVersion = 1;
 

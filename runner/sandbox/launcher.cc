@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "runner/sandbox/compartment.h"
@@ -174,6 +175,7 @@ class RealLauncher : public Launcher {
       compartment->Kill(true);
       return std::move(watched).error();
     }
+    PrepareNext(spec);
     return AwaitAttestation(plan, compartment);
   }
 
@@ -216,11 +218,43 @@ class RealLauncher : public Launcher {
     }
     AddLandlock(spec, scratch, plan);
     if (cgroups_.version != 0) {
-      BULKHEAD_ASSIGN(compartment.cgroup, Cgroup::Create(cgroups_, spec.name, spec.limits));
+      BULKHEAD_ASSIGN(compartment.cgroup, TakeCgroup(spec.limits));
       plan.cgroup_procs = compartment.cgroup->procs_files();
     }
     plan.watch_memory = cgroups_.version == 0;
     return plan;
+  }
+
+  Result<std::unique_ptr<Cgroup>> TakeCgroup(const Limits& limits) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (next_cgroup_ != nullptr && next_cgroup_->limits() == limits) return std::move(next_cgroup_);
+    }
+    return Cgroup::Create(cgroups_, limits);
+  }
+
+  Result<TempDir> TakeScratch() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (next_scratch_.has_value()) return *std::exchange(next_scratch_, std::nullopt);
+    }
+    const std::string parent = !options_.scratch_root.empty() ? options_.scratch_root : features_.root ? "/tmp" : "";
+    return TempDir::Create("bulkhead-", parent);
+  }
+
+  // What the next launch will need, while bulkhead-init works on this one. What fails here fails again there, and is
+  // told there.
+  void PrepareNext(const SandboxSpec& spec) {
+    if (cgroups_.version != 0) {
+      auto cgroup = TakeCgroup(spec.limits);
+      const std::lock_guard lock(mutex_);
+      if (cgroup.ok()) next_cgroup_.swap(*cgroup);
+    }
+    if (spec.tier == Tier::kRestricted) {
+      auto scratch = TakeScratch();
+      const std::lock_guard lock(mutex_);
+      if (scratch.ok()) next_scratch_ = std::move(*scratch);
+    }
   }
 
   // The same for all plugins of a profile and tier, with or without ports.
@@ -235,9 +269,8 @@ class RealLauncher : public Launcher {
     return filter;
   }
 
-  Result<std::string> MakeScratch(const SandboxSpec& spec, Plan& plan, Compartment& compartment) const {
-    const std::string parent = !options_.scratch_root.empty() ? options_.scratch_root : features_.root ? "/tmp" : "";
-    BULKHEAD_ASSIGN(TempDir scratch, TempDir::Create("bulkhead-" + spec.name + "-", parent));
+  Result<std::string> MakeScratch(const SandboxSpec& spec, Plan& plan, Compartment& compartment) {
+    BULKHEAD_ASSIGN(TempDir scratch, TakeScratch());
     const std::string path = scratch.path();
     if (features_.root && ::chown(path.c_str(), spec.uid, spec.gid) != 0) return ErrnoError("chown " + path, errno);
     compartment.scratch.emplace(std::move(scratch));
@@ -328,6 +361,8 @@ class RealLauncher : public Launcher {
   UserIds ids_;
   std::map<std::tuple<std::string, Tier, bool>, std::string> filters_;  // guarded by mutex_
   std::unique_ptr<TokenLink> token_link_;                               // guarded by mutex_
+  std::unique_ptr<Cgroup> next_cgroup_;                                 // guarded by mutex_
+  std::optional<TempDir> next_scratch_;                                 // guarded by mutex_
 };
 
 }  // namespace

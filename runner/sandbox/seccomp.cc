@@ -275,6 +275,7 @@ Result<SeccompProgram> CompileShimFilter() {
   builder.Add(SCMP_ACT_ALLOW, "open", Masked(1, kWriting, 0));
   builder.Add(SCMP_ACT_ALLOW, "socket", Equal(0, AF_INET));
   builder.Add(SCMP_ACT_ALLOW, "socket", Equal(0, AF_INET6));
+  builder.Add(SCMP_ACT_ALLOW, "sched_setscheduler", Equal(0, 0 /* itself */));
   // Memory that is written is never executed.
   builder.Add(SCMP_ACT_ALLOW, "mprotect", Masked(2, 4 /* PROT_EXEC */, 0));
   constexpr uint64_t kSeccompIoctls = '!';  // the type byte of SECCOMP_IOCTL_NOTIF_*

@@ -23,6 +23,8 @@ struct Limits {
   uint64_t open_files = 1024;             // RLIMIT_NOFILE
   uint64_t file_bytes = 256ULL << 20U;    // RLIMIT_FSIZE, one file
   uint64_t scratch_bytes = 64ULL << 20U;  // size of the private tmpfs (strict)
+
+  bool operator==(const Limits&) const = default;
 };
 
 struct SandboxSpec {

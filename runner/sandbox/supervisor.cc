@@ -261,6 +261,8 @@ void Supervisor::ForceLateOnes() {
 
 void Supervisor::Finish(uint64_t id, Watched& watched) {
   const std::shared_ptr<Compartment> compartment = watched.compartment;
+  // In restricted nothing but the shim knows the plugin's processes; when it could not end them, the cgroup does.
+  if (compartment->cgroup != nullptr && !compartment->cause.has_value()) compartment->cgroup->KillAll();
   for (size_t i = 0; i < 2; ++i) OnOutput(watched, i, true);
   ExitReport report;
   {
@@ -280,6 +282,7 @@ void Supervisor::Finish(uint64_t id, Watched& watched) {
     compartment->changed.notify_all();
   }
   // After the report: nobody who waits for the end has to wait for this, only who destroys the process.
+  compartment->mount_namespace.Reset();
   compartment->cgroup.reset();
   compartment->scratch.reset();
   const std::lock_guard lock(compartment->mutex);

@@ -165,6 +165,10 @@ TEST_P(InTier, TheScratchFolderIsItsOwnAndEndsWithIt) {
   launcher_ = std::move(*launcher);
   const Outcome outcome = Confined({"fill", "1"});
   EXPECT_TRUE(outcome.Done()) << outcome.Describe();
+  // What is there now is the next plugin's, and has nothing of this one's.
+  for (const auto& entry : std::filesystem::directory_iterator(parent))
+    EXPECT_TRUE(std::filesystem::is_empty(entry)) << entry.path();
+  launcher_.reset();
   EXPECT_TRUE(std::filesystem::is_empty(parent));
   EXPECT_FALSE(std::filesystem::exists("/tmp/fill"));
 }
@@ -247,11 +251,12 @@ TEST_P(InTier, NoUnixSocketOfTheHostIsReached) {
 }
 
 TEST_P(InTier, OnlyDeclaredPortsAreBound) {
-  const auto declare = [](SandboxSpec& spec) { spec.ports = {18431}; };
-  EXPECT_TRUE(Done(Free({"bind", "18432"})));
-  const Outcome other = Confined({"bind", "18432"}, declare);
+  const auto port = static_cast<uint16_t>(19'500 + ::getpid() % 1000 * 2);
+  const auto declare = [port](SandboxSpec& spec) { spec.ports = {port}; };
+  EXPECT_TRUE(Done(Free({"bind", std::to_string(port + 1)})));
+  const Outcome other = Confined({"bind", std::to_string(port + 1)}, declare);
   EXPECT_TRUE(other.Denied(EACCES)) << other.Describe();
-  const Outcome own = Confined({"bind", "18431"}, declare);
+  const Outcome own = Confined({"bind", std::to_string(port)}, declare);
   EXPECT_TRUE(own.Done()) << own.Describe();
 }
 

@@ -1,5 +1,6 @@
 // The shim: who gets a byte to a plugin, and who gets a byte of a request.
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "certs/identity.h"
 #include "certs/tls.h"
@@ -8,7 +9,8 @@
 namespace bulkhead::sandbox {
 namespace {
 
-constexpr uint16_t kPort = 18433;
+// In restricted it is a port of the host, where other tests run beside this one.
+const auto kPort = static_cast<uint16_t>(18'500 + ::getpid() % 1000);
 
 class ShimTest : public InTier {
  protected:

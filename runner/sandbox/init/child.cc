@@ -182,7 +182,7 @@ AttestationMessage ReadBack(const Plan& plan, bool bounding_dropped, bool probe_
     const UniqueFd probe(::open(kProbeFile, O_WRONLY | O_CLOEXEC));
     proof.landlock_denied = !probe.valid() && errno == EACCES;
   }
-  proof.namespaces = DifferentNamespaces(plan);
+  if (plan.tier == Tier::kStrict) proof.namespaces = DifferentNamespaces(plan);
   return proof;
 }
 
@@ -239,6 +239,11 @@ Started StartPlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups) {
   int report[2] = {};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report) != 0) Fail(kControlFd, "socketpair", errno);
   const pid_t shim = ::getpid();
+  // Before there is a child: a SIGCHLD that comes unblocked is ignored, and the shim would never know of its end.
+  sigset_t child_signal;
+  sigemptyset(&child_signal);
+  sigaddset(&child_signal, SIGCHLD);
+  if (::sigprocmask(SIG_BLOCK, &child_signal, nullptr) != 0) Fail(kControlFd, "sigprocmask", errno);
   const pid_t pid = ::fork();
   if (pid < 0) Fail(kControlFd, "fork", errno);
   if (pid == 0) {

@@ -42,22 +42,21 @@ struct Relay::Connection {
   bool connecting = false;    // a non-blocking connect is under way
   bool plugin_ended = false;  // the plugin's stream ended cleanly
   bool ended = false;
+  uint32_t client_events = 0;  // what epoll watches for on either side; 0: not yet
+  uint32_t plugin_events = 0;
 };
 
 Relay::Relay(int epoll, uint16_t port) : epoll_(epoll), port_(port) {}
 Relay::~Relay() = default;
 
 void Relay::Add(UniqueFd client) {
-  if (context_ == nullptr || connections_.size() >= kMostConnections) return;
+  if (context_ == nullptr || (connections_.size() >= kMostConnections && !MakeRoom())) return;
   auto connection = std::make_unique<Connection>();
   ::fcntl(client.get(), F_SETFL, O_NONBLOCK);
   connection->ssl = certs::NewConnection(*context_->state());
   if (connection->ssl == nullptr || SSL_set_fd(connection->ssl.get(), client.get()) != 1) return;
   connection->client = std::move(client);
-  epoll_event event = {};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.u64 = reinterpret_cast<uint64_t>(connection.get());
-  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection->client.get(), &event) != 0) return;
+  if (!WatchClient(*connection)) return;
   connections_.push_back(std::move(connection));
 }
 
@@ -77,21 +76,18 @@ void Relay::Sweep() {
 void Relay::Pump(Connection& connection, bool plugin_side) {
   const auto work = [&] {
     if (!connection.verified && !Handshake(connection)) return false;
-    if (!connection.verified) return true;
-    // Until nothing moves, as edge-triggered events ask for.
-    const bool from_plugin = plugin_side || !connection.to_client.empty();
-    const bool from_client = !plugin_side || !connection.to_plugin.empty();
-    for (bool moved = from_client; moved;) {
-      moved = false;
-      if (!ToPlugin(connection, moved)) return false;
+    if (connection.verified) {
+      const bool from_plugin = plugin_side || !connection.to_client.empty();
+      const bool from_client = !plugin_side || !connection.to_plugin.empty();
+      if (from_client && !ToPlugin(connection)) return false;
+      if (from_plugin && !ToClient(connection)) return false;
     }
-    for (bool moved = from_plugin; moved;) {
-      moved = false;
-      if (!ToClient(connection, moved)) return false;
-    }
-    return true;
+    return WatchClient(connection) && (!connection.plugin.valid() || WatchPlugin(connection));
   };
-  if (work()) return;
+  if (!work()) End(connection);
+}
+
+void Relay::End(Connection& connection) {
   ERR_clear_error();
   connection.ended = true;
   some_ended_ = true;
@@ -99,6 +95,16 @@ void Relay::Pump(Connection& connection, bool plugin_side) {
   connection.ssl.reset();
   connection.client.Reset();
   connection.plugin.Reset();
+}
+
+// Ends the oldest connection that has not proved who it is; false when there is none.
+bool Relay::MakeRoom() {
+  for (const auto& connection : connections_) {
+    if (connection->ended || connection->verified) continue;
+    End(*connection);
+    return true;
+  }
+  return false;
 }
 
 // False: the connection is over. `verified` is set once the client has proved who it is.
@@ -137,42 +143,67 @@ bool Relay::ConnectPlugin(Connection& connection) {
   };
   // Most plugins listen on all addresses; a few on ::1 only.
   if (!attempt(AF_INET, &v4, sizeof v4) && !attempt(AF_INET6, &v6, sizeof v6)) return false;
-  epoll_event event = {};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.u64 = reinterpret_cast<uint64_t>(&connection) | 1U;
-  return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.plugin.get(), &event) == 0;
-}
-
-bool Relay::ToPlugin(Connection& connection, bool& moved) {
-  Buffer& buffer = connection.to_plugin;
-  if (buffer.empty()) {
-    ERR_clear_error();
-    const int count = SSL_read(connection.ssl.get(), buffer.bytes.data(), static_cast<int>(buffer.bytes.size()));
-    if (count <= 0) {
-      const int reason = SSL_get_error(connection.ssl.get(), count);
-      return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
-    }
-    buffer.begin = 0;
-    buffer.end = static_cast<size_t>(count);
-  }
-  const ssize_t count =
-      ::send(connection.plugin.get(), buffer.bytes.data() + buffer.begin, buffer.end - buffer.begin, MSG_NOSIGNAL);
-  if (count < 0) {
-    if (WouldBlock() || errno == EINTR || errno == ENOTCONN) return true;
-    // It closed its side, but may have answered before: what it said is still read.
-    if (errno == EPIPE || errno == ECONNRESET) {
-      buffer.begin = buffer.end;
-      return !connection.plugin_ended;
-    }
-    return false;
-  }
-  connection.connecting = false;
-  buffer.begin += static_cast<size_t>(count);
-  moved = true;
   return true;
 }
 
-bool Relay::ToClient(Connection& connection, bool& moved) {
+// Readable while there is room for what is read, writable only while something waits to be written: a Unix socket
+// would report that it is writable each time the agent takes an answer.
+bool Relay::WatchClient(Connection& connection) const {
+  const bool writes = SSL_want_write(connection.ssl.get()) != 0 || !connection.to_client.empty();
+  const uint32_t events = (connection.to_plugin.empty() ? EPOLLIN : 0U) | (writes ? EPOLLOUT : 0U);
+  return Watch(connection.client.get(), events, reinterpret_cast<uint64_t>(&connection), connection.client_events);
+}
+
+bool Relay::WatchPlugin(Connection& connection) const {
+  const bool reads = connection.to_client.empty() && !connection.plugin_ended;
+  const bool writes = connection.connecting || !connection.to_plugin.empty();
+  const uint32_t events = (reads ? EPOLLIN : 0U) | (writes ? EPOLLOUT : 0U);
+  return Watch(connection.plugin.get(), events, reinterpret_cast<uint64_t>(&connection) | 1U, connection.plugin_events);
+}
+
+bool Relay::Watch(int fd, uint32_t events, uint64_t token, uint32_t& watched) const {
+  // EPOLLHUP and EPOLLERR are always reported: where nothing can be done about them now, once is enough.
+  if (events == 0) events = EPOLLET;
+  if (events == watched) return true;
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = token;
+  const int operation = watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  watched = events;
+  return ::epoll_ctl(epoll_, operation, fd, &event) == 0;
+}
+
+// Until there is nothing to read, or what was read can't be written yet. False: the connection is over.
+bool Relay::ToPlugin(Connection& connection) {
+  Buffer& buffer = connection.to_plugin;
+  do {
+    if (buffer.empty()) {
+      ERR_clear_error();
+      const int count = SSL_read(connection.ssl.get(), buffer.bytes.data(), static_cast<int>(buffer.bytes.size()));
+      if (count <= 0) {
+        const int reason = SSL_get_error(connection.ssl.get(), count);
+        return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
+      }
+      buffer.begin = 0;
+      buffer.end = static_cast<size_t>(count);
+    }
+    const ssize_t count =
+        ::send(connection.plugin.get(), buffer.bytes.data() + buffer.begin, buffer.end - buffer.begin, MSG_NOSIGNAL);
+    if (count < 0) {
+      if (WouldBlock() || errno == EINTR || errno == ENOTCONN) return true;
+      // It closed its side, but may have answered before: what it said is still read.
+      if (errno != EPIPE && errno != ECONNRESET) return false;
+      buffer.begin = buffer.end;
+      return !connection.plugin_ended;
+    }
+    connection.connecting = false;
+    buffer.begin += static_cast<size_t>(count);
+    // The rest is reported by epoll; only what OpenSSL has read ahead is not.
+  } while (!buffer.empty() || SSL_has_pending(connection.ssl.get()) == 1);
+  return true;
+}
+
+bool Relay::ToClient(Connection& connection) {
   Buffer& buffer = connection.to_client;
   if (buffer.empty() && !connection.plugin_ended) {
     const ssize_t count = ::recv(connection.plugin.get(), buffer.bytes.data(), buffer.bytes.size(), 0);
@@ -181,7 +212,7 @@ bool Relay::ToClient(Connection& connection, bool& moved) {
     buffer.begin = 0;
     buffer.end = static_cast<size_t>(count);
   }
-  if (!buffer.empty()) {
+  while (!buffer.empty()) {
     ERR_clear_error();
     const int count = SSL_write(connection.ssl.get(), buffer.bytes.data() + buffer.begin,
                                 static_cast<int>(buffer.end - buffer.begin));
@@ -190,8 +221,6 @@ bool Relay::ToClient(Connection& connection, bool& moved) {
       return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
     }
     buffer.begin += static_cast<size_t>(count);
-    moved = true;
-    return true;
   }
   if (!connection.plugin_ended) return true;
   SSL_shutdown(connection.ssl.get());

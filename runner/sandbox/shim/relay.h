@@ -26,7 +26,8 @@ class Relay {
 
   // Before it no connection is accepted.
   void SetContext(certs::TlsContext context) { context_ = std::make_unique<certs::TlsContext>(std::move(context)); }
-  // Takes a connected stream socket; closes it at once when there are too many.
+  // Takes a connected stream socket. When there are too many, it takes the place of one that has not proved who it
+  // is, or is closed at once.
   void Add(UniqueFd client);
   // An event whose data is `token`.
   void OnEvent(uint64_t token);
@@ -36,10 +37,15 @@ class Relay {
  private:
   struct Connection;
   void Pump(Connection& connection, bool plugin_side);
+  void End(Connection& connection);
+  bool MakeRoom();
   bool Handshake(Connection& connection);
   bool ConnectPlugin(Connection& connection);
-  bool ToPlugin(Connection& connection, bool& moved);
-  bool ToClient(Connection& connection, bool& moved);
+  bool ToPlugin(Connection& connection);
+  bool ToClient(Connection& connection);
+  bool WatchClient(Connection& connection) const;
+  bool WatchPlugin(Connection& connection) const;
+  bool Watch(int fd, uint32_t events, uint64_t token, uint32_t& watched) const;
 
   const int epoll_;
   const uint16_t port_;
