@@ -127,6 +127,7 @@ SslPtr NewConnection(const TlsContext::State& state) {
   if (ssl == nullptr) return ssl;
   // OpenSSL's application data is a void*, and the state is only read through it.
   SSL_set_app_data(ssl.get(), const_cast<TlsContext::State*>(&state));
+  if (!state.web_server.empty() && SSL_set_tlsext_host_name(ssl.get(), state.web_server.c_str()) != 1) return nullptr;
   if (state.server) {
     SSL_set_accept_state(ssl.get());
   } else {

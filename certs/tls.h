@@ -1,6 +1,7 @@
-// TLS 1.3 contexts and streams. There is no way to make one that does not verify its peer: the chain
-// against the identity's authority, the extended key usage, and exactly one URI SAN equal to the one
-// expected. No session tickets, no resumption, no renegotiation, no ALPN.
+// TLS contexts and streams. There is no way to make one that does not verify its peer. Between the agent
+// and its plugins: TLS 1.3, the chain against the identity's authority, the extended key usage, and exactly
+// one URI SAN equal to the one expected. To an ordinary HTTPS server: TLS 1.2 or later, the chain against
+// the authorities given, and the server's name. No session tickets, no resumption, no renegotiation, no ALPN.
 #pragma once
 
 #include <chrono>
@@ -18,11 +19,22 @@ namespace bulkhead::certs {
 // filter that allows no file access. Idempotent and thread-safe.
 void InitTlsLibrary();
 
+// What an ordinary HTTPS server is verified against, and who we are to it. PEM.
+struct WebTrust {
+  std::string authorities;    // certificates of authorities; may be empty when system_roots is set
+  bool system_roots = false;  // the machine's authorities (OpenSSL's default folder and file) count too
+  std::string certificate;    // ours, followed by its chain; empty: none
+  Secret private_key;         // of `certificate`
+};
+
 // Thread-safe; streams made from it keep it alive.
 class TlsContext {
  public:
   static Result<TlsContext> ForClient(const Identity& self, std::string_view expected_peer_uri);
   static Result<TlsContext> ForServer(const Identity& self, std::string_view expected_peer_uri);
+  // `server`: the DNS name or the IP address that the server's certificate must be for. kInvalidInput when
+  // `trust` holds what cannot be read, or no authority at all.
+  static Result<TlsContext> ForWebServer(const WebTrust& trust, std::string_view server);
   TlsContext(const TlsContext&) = default;
   TlsContext& operator=(const TlsContext&) = default;
   TlsContext(TlsContext&&) = default;
@@ -43,7 +55,8 @@ class TlsStream {
  public:
   // Takes the descriptor of a connected stream socket and performs the handshake and the identity
   // check; nothing of the application was sent when this fails. kDeadlineExceeded, kUnavailable (the
-  // peer closed or reset), kPermissionDenied (the peer's certificate is not the expected one).
+  // peer closed or reset), kPermissionDenied (the peer's certificate is not the expected one). The waits on
+  // the socket can be cut short by shutdown(2) on its descriptor from another thread.
   static Result<TlsStream> Connect(const TlsContext& context, UniqueFd fd,
                                    std::chrono::steady_clock::time_point deadline);
   TlsStream(TlsStream&&) noexcept;

@@ -9,7 +9,8 @@ namespace bulkhead::certs {
 
 struct TlsContext::State {
   SslCtxPtr context;
-  std::string expected_peer_uri;
+  std::string expected_peer_uri;  // empty for a web server
+  std::string web_server;         // its DNS name, for SNI; empty for an IP address
   bool server = false;
 };
 

@@ -72,11 +72,12 @@ bool PluginHost::KnownUnsupported(std::string_view method) const {
   return method == "template.execute" && execute_unsupported_;
 }
 
-HostCall PluginHost::Call(std::string_view method, std::string_view body, SteadyTime deadline) {
+HostCall PluginHost::Call(std::string_view method, std::string_view body, SteadyTime deadline,
+                          std::string_view extra_headers) {
   Attempted first;
   {
     const std::shared_lock lane(lane_);
-    first = CallOnce(method, body, deadline, /*alone=*/false);
+    first = CallOnce(method, body, deadline, extra_headers, /*alone=*/false);
   }
   if (!first.died || stopping_) return std::move(first.call);
   const bool violation = first.report.cause == sandbox::ExitReport::Cause::kSeccomp ||
@@ -86,14 +87,14 @@ HostCall PluginHost::Call(std::string_view method, std::string_view body, Steady
   // Others were in flight, or it may have been an accident: once more, with nobody beside it.
   services_.metrics->Add("bulkhead_calls_repeated_alone_total", MetricLabel("plugin", name()));
   const std::unique_lock lane(lane_);
-  Attempted second = CallOnce(method, body, deadline, /*alone=*/true);
+  Attempted second = CallOnce(method, body, deadline, extra_headers, /*alone=*/true);
   second.call.result.attempts += first.call.result.attempts;
   second.call.result.elapsed += first.call.result.elapsed;
   return std::move(second.call);
 }
 
 PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_view body, SteadyTime deadline,
-                                           bool alone) {
+                                           std::string_view extra_headers, bool alone) {
   Attempted attempted;
   auto running = Running();
   if (!running.ok()) {
@@ -110,7 +111,7 @@ PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_
     calls_at_start = ++instance->calls;
   }
   const auto sleeper = [&](std::chrono::nanoseconds time) { return !instance->WaitEnded(time); };
-  attempted.call.result = instance->client->Call(method, body, deadline, sleeper);
+  attempted.call.result = instance->client->Call(method, body, deadline, sleeper, extra_headers);
   {
     const std::lock_guard lock(instance->mutex);
     --instance->in_flight;
@@ -161,7 +162,8 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::Running() {
 Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   auto instance = std::make_shared<Instance>();
   BULKHEAD_ASSIGN(const certs::Identity server, services_.authority->Issue(config_.uri, certs::Role::kServer));
-  BULKHEAD_ASSIGN(certs::TlsContext context, certs::TlsContext::ForClient(*services_.agent_identity, config_.uri));
+  BULKHEAD_ASSIGN(const certs::TlsContext context,
+                  certs::TlsContext::ForClient(*services_.agent_identity, config_.uri));
 
   const LogLevel level = options_.log_output ? LogLevel::kInfo : LogLevel::kDebug;
   instance->output = std::make_unique<OutputLog>(name(), services_.redactor, services_.log, level);
@@ -202,8 +204,11 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
     return Error(ready.error().code(), reason);
   }
   sandbox::SandboxedProcess* const target = instance->process.get();
-  instance->client = std::make_unique<rpc::PluginClient>(
-      name(), [target] { return target->Connect(); }, std::move(context), Secret(config_.spec.token), options_.client);
+  const auto connect = [target, context](SteadyTime deadline) -> Result<std::unique_ptr<rpc::Stream>> {
+    BULKHEAD_ASSIGN(UniqueFd fd, target->Connect());
+    return rpc::OpenTls(context, std::move(fd), deadline);
+  };
+  instance->client = std::make_unique<rpc::PluginClient>(name(), connect, Secret(config_.spec.token), options_.client);
   return instance;
 }
 

@@ -71,7 +71,9 @@ class PluginHost {
   // that trying again would not mend, calls fail with it at once.
   Status Start();
 
-  HostCall Call(std::string_view method, std::string_view body, SteadyTime deadline);
+  // `extra_headers`: complete header lines ending in CRLF, or empty.
+  HostCall Call(std::string_view method, std::string_view body, SteadyTime deadline,
+                std::string_view extra_headers = {});
 
   // Whether the plugin declares that it handles one of `keys`; nullopt when it declares nothing.
   std::optional<bool> Handles(const std::vector<std::string>& keys) const;
@@ -89,7 +91,8 @@ class PluginHost {
 
   Result<std::shared_ptr<Instance>> Running();
   Result<std::shared_ptr<Instance>> LaunchLocked();
-  Attempted CallOnce(std::string_view method, std::string_view body, SteadyTime deadline, bool alone);
+  Attempted CallOnce(std::string_view method, std::string_view body, SteadyTime deadline,
+                     std::string_view extra_headers, bool alone);
   void Record(audit::Event event, Value fields);
   void RecordExit(const sandbox::ExitReport& report);
 

@@ -244,7 +244,7 @@ class Parser {
   bool CheckLastKey(const std::vector<Member>& members) {
     const std::string& key = members.back().key;
     for (size_t i = 0; i + 1 < members.size(); ++i) {
-      if (!FoldsTo(members[i].key, key)) continue;
+      if (limits_.fold_keys ? !FoldsTo(members[i].key, key) : members[i].key != key) continue;
       path_.push_back({&key, 0});
       return Duplicate(members[i].key, key);
     }
@@ -255,7 +255,8 @@ class Parser {
   bool CheckAllKeys(const std::vector<Member>& members) {
     std::vector<std::pair<std::string, const std::string*>> folded;
     folded.reserve(members.size());
-    for (const Member& member : members) folded.emplace_back(Folded(member.key), &member.key);
+    for (const Member& member : members)
+      folded.emplace_back(limits_.fold_keys ? Folded(member.key) : member.key, &member.key);
     std::sort(folded.begin(), folded.end());
     for (size_t i = 1; i < folded.size(); ++i) {
       if (folded[i].first != folded[i - 1].first) continue;

@@ -21,6 +21,9 @@ struct JsonLimits {
   size_t depth = 64;                // nested arrays and objects
   size_t values = 100'000;          // all values in the tree
   size_t string_bytes = 1U << 20U;  // one string, after unescaping
+  // False: keys that differ only by case are different, as they are to the API server in labels and other
+  // free-form maps. Exact duplicates are refused either way. Never false for what a plugin sends.
+  bool fold_keys = true;
 };
 
 // Why a document was refused: a stable id for policies, audit records and tests.

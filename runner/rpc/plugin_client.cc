@@ -27,7 +27,7 @@ constexpr auto kStarved = std::chrono::milliseconds(200);
 constexpr auto kPeek = std::chrono::milliseconds(20);
 
 struct Connection {
-  certs::TlsStream stream;
+  std::unique_ptr<Stream> stream;
   bool reused = false;
 };
 
@@ -44,16 +44,11 @@ std::string_view OutcomeName(Outcome outcome) {
 }
 
 struct PluginClient::State {
-  State(std::string plugin, Connector connect, certs::TlsContext tls, Secret bearer, ClientOptions client_options)
-      : name(std::move(plugin)),
-        connector(std::move(connect)),
-        context(std::move(tls)),
-        token(std::move(bearer)),
-        options(client_options) {}
+  State(std::string plugin, Connector connect, Secret bearer, ClientOptions client_options)
+      : name(std::move(plugin)), connector(std::move(connect)), token(std::move(bearer)), options(client_options) {}
 
   const std::string name;
   const Connector connector;
-  const certs::TlsContext context;
   const Secret token;
   const ClientOptions options;
 
@@ -66,7 +61,7 @@ struct PluginClient::State {
   Result<Connection> Open(Deadline deadline) const;
   void Keep(Connection connection);
   void DropIdle();
-  std::string Request(std::string_view method, std::string_view body) const;
+  std::string Request(std::string_view method, std::string_view body, std::string_view extra_headers) const;
   // One request and its response. `retry_fresh` is set when a kept connection turned out to be closed.
   void Exchange(Connection connection, std::string_view request, Deadline deadline, CallResult& result,
                 bool& retry_fresh);
@@ -74,15 +69,13 @@ struct PluginClient::State {
   void Classify(ResponseParser& parser, CallResult& result) const;
 };
 
-PluginClient::PluginClient(std::string name, Connector connector, certs::TlsContext context, Secret token,
-                           ClientOptions options)
-    : state_(std::make_unique<State>(std::move(name), std::move(connector), std::move(context), std::move(token),
-                                     options)) {}
+PluginClient::PluginClient(std::string name, Connector connector, Secret token, ClientOptions options)
+    : state_(std::make_unique<State>(std::move(name), std::move(connector), std::move(token), options)) {}
 
 PluginClient::~PluginClient() = default;
 
-CallResult PluginClient::Call(std::string_view method, std::string_view body, Deadline deadline,
-                              const Sleeper& sleeper) {
+CallResult PluginClient::Call(std::string_view method, std::string_view body, Deadline deadline, const Sleeper& sleeper,
+                              std::string_view extra_headers) {
   const auto begin = SteadyClock::now();
   thread_local std::minstd_rand random(std::random_device{}());
   std::uniform_real_distribution<double> jitter(0.0, state_->options.backoff_jitter);
@@ -95,7 +88,7 @@ CallResult PluginClient::Call(std::string_view method, std::string_view body, De
   bool early_bytes = false;
   double backoff = static_cast<double>(state_->options.backoff.count());
   for (int attempt = 1;; ++attempt) {
-    result = Attempt(method, body, deadline);
+    result = Attempt(method, body, deadline, extra_headers);
     early_bytes = early_bytes || result.early_bytes;
     result.attempts = attempt;
     if (result.outcome != Outcome::kTransient || attempt >= state_->options.max_attempts) break;
@@ -115,12 +108,13 @@ CallResult PluginClient::Call(std::string_view method, std::string_view body, De
   return result;
 }
 
-CallResult PluginClient::Attempt(std::string_view method, std::string_view body, Deadline deadline) {
+CallResult PluginClient::Attempt(std::string_view method, std::string_view body, Deadline deadline,
+                                 std::string_view extra_headers) {
   const auto begin = SteadyClock::now();
   const Deadline end = std::min(deadline, begin + state_->options.timeout);
   CallResult result;
   result.attempts = 1;
-  const std::string request = state_->Request(method, body);
+  const std::string request = state_->Request(method, body, extra_headers);
   bool retry_fresh = true;
   if (auto kept = state_->TakeIdle(result)) {
     retry_fresh = false;
@@ -161,17 +155,16 @@ std::optional<Connection> PluginClient::State::TakeIdle(CallResult& result) {
       connection = std::move(idle.back());
       idle.pop_back();
     }
-    if (!connection->stream.HasPending()) return connection;
+    if (!connection->stream->HasPending()) return connection;
     // The plugin closed it, or spoke before it was asked: an answer to come must not be mistaken for it.
     char byte = 0;
-    const auto read = connection->stream.Read(&byte, 1, SteadyClock::now() + kPeek);
+    const auto read = connection->stream->Read(&byte, 1, SteadyClock::now() + kPeek);
     if (read.ok() && *read > 0) result.early_bytes = true;
   }
 }
 
 Result<Connection> PluginClient::State::Open(Deadline deadline) const {
-  BULKHEAD_ASSIGN(UniqueFd fd, connector());
-  BULKHEAD_ASSIGN(certs::TlsStream stream, certs::TlsStream::Connect(context, std::move(fd), deadline));
+  BULKHEAD_ASSIGN(std::unique_ptr<Stream> stream, connector(deadline));
   return Connection{std::move(stream), false};
 }
 
@@ -190,9 +183,10 @@ void PluginClient::State::DropIdle() {
 
 // --- one exchange ---------------------------------------------------------------------------------
 
-std::string PluginClient::State::Request(std::string_view method, std::string_view body) const {
+std::string PluginClient::State::Request(std::string_view method, std::string_view body,
+                                         std::string_view extra_headers) const {
   std::string request;
-  request.reserve(256 + body.size());
+  request.reserve(256 + extra_headers.size() + body.size());
   request += "POST /api/v1/";
   request += method;
   request +=
@@ -203,6 +197,7 @@ std::string PluginClient::State::Request(std::string_view method, std::string_vi
     request += token.Reveal();
     request += "\r\n";
   }
+  request += extra_headers;
   request += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
   request += body;
   return request;
@@ -211,7 +206,7 @@ std::string PluginClient::State::Request(std::string_view method, std::string_vi
 void PluginClient::State::Exchange(Connection connection, std::string_view request, Deadline deadline,
                                    CallResult& result, bool& retry_fresh) {
   ResponseParser parser({options.max_header_bytes, options.max_reply_bytes});
-  Status status = connection.stream.Write(request, deadline);
+  Status status = connection.stream->Write(request, deadline);
   // A plugin may answer, and close, before it has read the whole request: the answer counts.
   if (status.ok() || status.error().code() == Code::kUnavailable) {
     const Status read = ReadResponse(connection, deadline, parser, result);
@@ -248,7 +243,7 @@ Status PluginClient::State::ReadResponse(Connection& connection, Deadline deadli
   while (parser.state() == ResponseParser::State::kHead || parser.state() == ResponseParser::State::kBody) {
     const bool first = !parser.started() && !waiting;
     const auto read =
-        connection.stream.Read(buffer.data(), buffer.size(), first ? std::min(deadline, patience) : deadline);
+        connection.stream->Read(buffer.data(), buffer.size(), first ? std::min(deadline, patience) : deadline);
     if (!read.ok()) {
       if (first && read.error().code() == Code::kDeadlineExceeded && SteadyClock::now() < deadline) {
         waiting = true;

@@ -1,4 +1,4 @@
-// PluginClient: one plugin, called over mutual TLS, its answers classified.
+// PluginClient: one plugin, called over a stream (mutual TLS, or plain on loopback), its answers classified.
 //
 // Everything a plugin sends is hostile: status line, headers, chunk framing and body are read with
 // limits and the strictness of RFC 9112; a reply that two readers could see differently (both
@@ -15,11 +15,10 @@
 #include <string_view>
 #include <vector>
 
-#include "certs/tls.h"
 #include "runner/base/clock.h"
 #include "runner/base/result.h"
 #include "runner/base/secret.h"
-#include "runner/base/unique_fd.h"
+#include "runner/rpc/stream.h"
 
 namespace bulkhead::rpc {
 
@@ -57,21 +56,23 @@ struct ClientOptions {
 // Thread-safe: many workers call one client at once.
 class PluginClient {
  public:
-  using Connector = std::function<Result<UniqueFd>()>;
+  // A new connection, its handshake done. An error kPermissionDenied (the peer is not who it must be) is fatal.
+  using Connector = std::function<Result<std::unique_ptr<Stream>>(SteadyTime deadline)>;
   // Sleeps up to the time given; returns false when the program is being stopped (the call then ends
   // as transient with what it has).
   using Sleeper = std::function<bool(std::chrono::nanoseconds)>;
 
-  PluginClient(std::string name, Connector connector, certs::TlsContext context, Secret token, ClientOptions options);
+  PluginClient(std::string name, Connector connector, Secret token, ClientOptions options);
   ~PluginClient();
 
   // One RPC, e.g. method "template.execute", with retries. `deadline` bounds the whole. `extra_headers`
   // are complete lines ending in CRLF, or empty.
   CallResult Call(std::string_view method, std::string_view body, std::chrono::steady_clock::time_point deadline,
-                  const Sleeper& sleeper);
+                  const Sleeper& sleeper, std::string_view extra_headers = {});
 
   // One attempt, no retry and no memory of 404.
-  CallResult Attempt(std::string_view method, std::string_view body, std::chrono::steady_clock::time_point deadline);
+  CallResult Attempt(std::string_view method, std::string_view body, std::chrono::steady_clock::time_point deadline,
+                     std::string_view extra_headers = {});
 
   // Whether a 404 was answered to this method before.
   bool KnownUnsupported(std::string_view method) const;

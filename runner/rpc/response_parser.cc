@@ -82,9 +82,13 @@ void ResponseParser::End() {
     state_ = State::kDone;
     return;
   }
-  Fail(state_ == State::kHead ? "the plugin closed the connection before its reply"
-                              : "the plugin closed the connection in the middle of its reply");
+  Fail(Peer() + (state_ == State::kHead ? " closed the connection before its reply"
+                                        : " closed the connection in the middle of its reply"));
   ended_early_ = true;
+}
+
+std::string ResponseParser::Peer() const {
+  return "the " + std::string(limits_.peer);
 }
 
 void ResponseParser::Fail(std::string reason) {
@@ -106,7 +110,7 @@ size_t ResponseParser::FeedHead(std::string_view bytes) {
   constexpr std::string_view kStart = "HTTP/1.";
   const size_t seen = std::min(line_.size(), kStart.size());
   if (std::string_view(line_).substr(0, seen) != kStart.substr(0, seen)) {
-    Fail("the plugin's answer is no HTTP/1.x response");
+    Fail(Peer() + "'s answer is no HTTP/1.x response");
     return bytes.size();
   }
   const size_t end = line_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
@@ -149,7 +153,7 @@ bool ResponseParser::ParseStatusLine(std::string_view line) {
   const bool shape = line.size() >= 12 && (line[7] == '0' || line[7] == '1') && line[8] == ' ' && IsDigit(line[9]) &&
                      IsDigit(line[10]) && IsDigit(line[11]) && (line.size() == 12 || line[12] == ' ');
   if (!shape) {
-    Fail("the plugin's answer has no valid HTTP/1.x status line");
+    Fail(Peer() + "'s answer has no valid HTTP/1.x status line");
     return false;
   }
   http_1_0_ = line[7] == '0';
@@ -196,7 +200,19 @@ bool ResponseParser::ParseHeader(std::string_view line) {
     Fail("a Content-Encoding in the response, which was not asked for");
     return false;
   }
+  headers_.emplace_back(name, value);
   return true;
+}
+
+const std::string* ResponseParser::Header(std::string_view lower) const {
+  const auto found = std::find_if(headers_.begin(), headers_.end(),
+                                  [&](const auto& header) { return EqualsIgnoringCase(header.first, lower); });
+  return found == headers_.end() ? nullptr : &found->second;
+}
+
+std::string ResponseParser::DrainBody() {
+  drained_ += body_.size();
+  return std::exchange(body_, {});
 }
 
 // RFC 9112, section 6.3.
@@ -222,7 +238,7 @@ void ResponseParser::ChooseFraming() {
   }
   framing_ = Framing::kLength;
   if (left_ > limits_.body_bytes) return FailTooLarge();
-  // The plugin only claims the length: memory follows what comes.
+  // The peer only claims the length: memory follows what comes.
   body_.reserve(std::min(left_, kReserveBody));
   if (left_ == 0) state_ = State::kDone;
 }
@@ -277,7 +293,7 @@ size_t ResponseParser::TakeLine(std::string_view bytes, bool& complete) {
   size_t taken = 0;
   while (taken < bytes.size()) {
     const char c = bytes[taken++];
-    if (++overhead_ > limits_.head_bytes + body_.size()) {
+    if (++overhead_ > limits_.head_bytes + drained_ + body_.size()) {
       Fail("more chunk lines than data in the response");
       return bytes.size();
     }

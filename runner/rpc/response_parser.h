@@ -8,12 +8,15 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace bulkhead::rpc {
 
 struct ResponseLimits {
   size_t head_bytes = 16U << 10U;  // status line and headers; chunk extensions and trailers count too
   size_t body_bytes = 1U << 20U;
+  std::string_view peer = "plugin";  // who answers, for messages; a literal
 };
 
 class ResponseParser {
@@ -31,13 +34,20 @@ class ResponseParser {
   // Whether any byte was taken.
   bool started() const { return started_; }
 
-  // kDone.
+  // From kBody on.
   int status() const { return status_; }
   const std::string& reason_phrase() const { return reason_phrase_; }
   std::string TakeBody() { return std::move(body_); }
+  // From kBody on: what came of the body since the last call, for a body that is read as it comes; the limit on
+  // the body then holds for what was not drained yet.
+  std::string DrainBody();
+  // From kBody on: the first header field of this name (given in lower case), or nullptr.
+  const std::string* Header(std::string_view lower) const;
+  // All of them, in their order, names as they came.
+  const std::vector<std::pair<std::string, std::string>>& headers() const { return headers_; }
   bool keep_alive() const { return keep_alive_; }
 
-  // kFailed: a sentence without text of the plugin.
+  // kFailed: a sentence without text of the peer.
   const std::string& error() const { return error_; }
   // kFailed: the stream ended before the response did.
   bool ended_early() const { return ended_early_; }
@@ -46,6 +56,7 @@ class ResponseParser {
   enum class Framing { kNone, kLength, kChunked, kUntilClose };
   enum class Chunk { kSize, kData, kDataEnd, kTrailer };
 
+  std::string Peer() const;
   void Fail(std::string reason);
   size_t FeedHead(std::string_view bytes);
   size_t FeedLength(std::string_view bytes);
@@ -64,7 +75,9 @@ class ResponseParser {
   bool started_ = false;
   std::string line_;     // the head so far, or the chunk line so far
   size_t overhead_ = 0;  // bytes of chunk lines and trailers
+  std::vector<std::pair<std::string, std::string>> headers_;
   std::string body_;
+  size_t drained_ = 0;  // of the body, given out
   std::string error_;
   bool ended_early_ = false;
 
