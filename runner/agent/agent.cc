@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runner/agent/http_task.h"
 #include "runner/agent/judge.h"
 #include "runner/agent/records.h"
 #include "runner/base/text.h"
@@ -58,6 +59,7 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   sink_ = &sink;
   if (options_.timeout.has_value()) deadline_ = std::chrono::steady_clock::now() + *options_.timeout;
   const auto lane_of = [this](const Task& task) {
+    if (task.is_http()) return std::string(kHttpLane);
     const std::vector<PluginHost*> route = Route(task);
     return route.size() == 1 ? route.front()->name() : std::string();
   };
@@ -80,6 +82,7 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   // Calls in flight end when their plugins do.
   if (!done) {
     ending_ = true;
+    if (services_.http != nullptr) services_.http->Stop();
     for (PluginHost* host : hosts_) host->Stop();
   }
   scheduler_->JoinWorkers();
@@ -102,6 +105,11 @@ void Agent::Execute(std::shared_ptr<TaskState> state) {
 Agent::Step Agent::RunTask(TaskState& state) {
   Step step;
   step.report = NewReport(state);
+  if (state.task.is_http()) {
+    const SteadyTime deadline = std::min(deadline_, std::chrono::steady_clock::now() + kLongestCall);
+    step.records.push_back(RunHttpTask(state.task, services_.http, deadline, *services_.metrics, step.report));
+    return step;
+  }
   bool answered = false;
   for (PluginHost* host : Route(state.task)) {
     if (host->KnownUnsupported(kMethod)) continue;

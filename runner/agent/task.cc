@@ -9,6 +9,7 @@ bool IsFulfilled(std::string_view phase) {
 std::string_view LayerName(Layer layer) {
   switch (layer) {
     case Layer::kNone: return "";
+    case Layer::kTask: return "task";
     case Layer::kSandbox: return "sandbox";
     case Layer::kRpc: return "rpc";
     case Layer::kDecode: return "decode";

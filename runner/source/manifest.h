@@ -5,6 +5,7 @@
 // silence. `kind: Secret` and other ConfigMaps beside them serve secretKeyRef and configMapKeyRef.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,5 +20,8 @@ namespace bulkhead::source {
 // The files of a folder (*.yaml, *.yml, *.json in name order, not hidden) or single files. All errors of
 // all files come in one message. Two plugins of one name, or two on one port, are errors.
 Result<std::vector<agent::PluginManifest>> LoadPlugins(const std::vector<std::string>& paths);
+
+// The values of `kind: Secret` documents in the same files: "<name>/<key>" to bytes. Namespaces are not told apart.
+Result<std::map<std::string, std::string, std::less<>>> LoadSecrets(const std::vector<std::string>& paths);
 
 }  // namespace bulkhead::source

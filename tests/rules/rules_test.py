@@ -20,9 +20,10 @@ MAY_INCLUDE = {
     "runner/audit": {"runner/base"},
     "runner/rpc": {"runner/base", "certs"},
     "runner/sandbox": {"runner/base", "certs"},
-    "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox"},
-    "runner/source": {"runner/base", "runner/agent", "runner/sandbox"},
-    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/source"},
+    "runner/http": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/rpc"},
+    "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http"},
+    "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/http"},
+    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http", "runner/agent", "runner/source"},
 }
 
 
