@@ -279,6 +279,34 @@ class HttpTemplateTest(BulkheadCase):
         self.assertEqual(allowed.nodes()["braces"]["outputs"]["result"], "{{workflow.name}}", str(allowed))
         self.assertEqual(allowed.nodes()["escape"]["outputs"]["result"], "a\x1b[2Jb")
 
+    def test_the_success_condition_decides(self):
+        server = self.serve()
+        cases = {
+            # node: (path, condition, phase, message)
+            "status": ("/status/404", "response.statusCode == 404", "Succeeded", None),
+            "body": ("/hello", 'response.body contains "hell"', "Succeeded", None),
+            "header": ("/hello", 'any(response.headers["Content-Length"], {# == "5"})', "Succeeded", None),
+            "false": ("/hello", "response.statusCode == 201", "Failed", "successCondition 'response.statusCode == 201' evaluated false"),
+            "request": ("/hello", 'request.method == "" and request.url endsWith "/hello"', "Succeeded", None),
+            "json": ("/nested", "len(fromJSON(response.body).a.b) == 0", "Succeeded", None),
+            "error": ("/hello", "fromJSON(response.body).a", "Failed", "successCondition: "),
+        }
+        tasks = {node: {"url": server.url + path, "successCondition": condition} for node, (path, condition, _, _) in cases.items()}
+        tasks["secret"] = {"url": server.url + "/hello", "successCondition": 'request.headers["X-Key"][0] startsWith "Bearer"',
+                           "headers": [{"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "api", "key": "header"}}}]}
+        secret = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api"}, "stringData": {"header": SECRET}})
+        run = self.run_http(tasks, egress([self.rule(server)]), plugins=secret)
+        nodes = run.nodes()
+        for node, (_, _, phase, message) in cases.items():
+            with self.subTest(node):
+                self.assertEqual(nodes[node]["phase"], phase, str(run))
+                self.assertTrue(nodes[node].get("message", "").startswith(message or ""), nodes[node])
+        self.assertEqual(nodes["secret"]["phase"], "Failed", "a condition must not tell what a secret is")
+        self.assertEqual(nodes["false"]["outputs"]["result"], "hello")
+        wrong = self.run_http({"a": {"url": server.url, "successCondition": "response.statuscode == 200"}}, egress([self.rule(server)]))
+        self.assertEqual(wrong.code, 2)
+        self.assertIn("http.successCondition: at byte", wrong.err)
+
     def certificate(self, name, address):
         key, cert = self.dir / (name + ".key"), self.dir / (name + ".pem")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=" + name,
