@@ -126,10 +126,14 @@ class ManifestsTest(unittest.TestCase):
             with self.assertRaises((AssertionError, ValueError)):
                 check_model(copy, "V1Deployment", "")
 
-    def test_kustomize_renders_the_same(self):
-        if not shutil.which("kubectl"):
-            self.skipTest("no kubectl")
-        for overlay in security.OVERLAYS:
+    def test_what_is_checked_is_what_kustomize_renders(self):
+        # No package of Debian or Ubuntu has a recent one. Without it, the renderer's own strictness has to do: it takes
+        # nothing but `resources`.
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "kustomization.yaml").write_text("{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization, resources: [], namePrefix: x}")
+            with self.assertRaises(ValueError):
+                kustomize.render(folder)
+        for overlay in security.OVERLAYS if shutil.which("kubectl") else []:
             rendered = subprocess.run(["kubectl", "kustomize", str(KUBERNETES / "overlays" / overlay)], capture_output=True, text=True, check=True).stdout
             order = lambda items: sorted(items, key=lambda i: (i["kind"], i["metadata"]["name"]))
             self.assertEqual(order(kustomize.documents(rendered)), order(self.objects(overlay)))
