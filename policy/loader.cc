@@ -264,11 +264,18 @@ Result<std::vector<Policy>> ReadPolicies(std::string_view text, std::string_view
   BULKHEAD_ASSIGN(const std::vector<Value> documents, ParseYaml(text, file));
   Diagnostics diagnostics{std::string(file)};
   std::vector<Policy> policies;
+  bool others = false;
   for (const Value& document : documents) {
     if (document.is_null()) continue;
+    // Another reader's, in the same file.
+    const Value* const kind = document.Find("kind");
+    if (kind != nullptr && kind->text == "HttpEgressPolicy") {
+      others = true;
+      continue;
+    }
     policies.push_back(Reader(file, diagnostics).Read(document));
   }
-  if (policies.empty()) diagnostics.Add({}, "holds no policy");
+  if (policies.empty() && !others) diagnostics.Add({}, "holds no policy");
   BULKHEAD_TRY(diagnostics.ToStatus());
   return policies;
 }

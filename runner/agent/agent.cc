@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "runner/agent/http_task.h"
 #include "runner/agent/judge.h"
 #include "runner/agent/records.h"
 #include "runner/base/text.h"
@@ -89,6 +90,7 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   sink_ = &sink;
   if (options_.timeout.has_value()) deadline_ = std::chrono::steady_clock::now() + *options_.timeout;
   const auto lane_of = [this](const Task& task) {
+    if (task.is_http()) return std::string(kHttpLane);
     const std::vector<PluginHost*> route = Route(task);
     return route.size() == 1 ? route.front()->name() : std::string();
   };
@@ -113,6 +115,7 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
     if (outcome.interrupted && !outcome.audit_failure.has_value() && !aborted_)
       scheduler_->WaitIdle(std::chrono::steady_clock::now() + options_.drain);
     ending_ = true;
+    if (services_.http != nullptr) services_.http->Stop();
     for (PluginHost* host : hosts_) host->Stop();
   }
   scheduler_->JoinWorkers();
@@ -187,6 +190,12 @@ Agent::Step Agent::RunTask(TaskState& state) {
   if (!state.task.defect.empty()) {
     EndWith("Failed", Layer::kTask, services_.redactor->Redact(state.task.defect), step.report);
     step.records.push_back(RefusalRecord(state.task, step.report));
+    return step;
+  }
+  if (state.task.is_http()) {
+    // Not until deadline_: when that comes, the run ends, and stops what is under way.
+    const SteadyTime deadline = std::chrono::steady_clock::now() + kLongestCall;
+    step.records.push_back(RunHttpTask(state.task, services_.http, deadline, *services_.metrics, step.report));
     return step;
   }
   bool answered = false;
@@ -346,7 +355,10 @@ void Agent::FailAudit(const Error& error) {
 
 void Agent::Abort() {
   aborted_ = true;
+  // Before the plugins are stopped: what their calls come to then is no result.
+  ending_ = true;
   Interrupt();
+  if (services_.http != nullptr) services_.http->Stop();
   for (PluginHost* host : hosts_) host->Stop();
 }
 

@@ -23,6 +23,7 @@
 #include "runner/base/clock.h"
 #include "runner/base/log.h"
 #include "runner/base/metrics.h"
+#include "runner/http/executor.h"
 #include "runner/redact/redactor.h"
 #include "runner/rpc/plugin_client.h"
 #include "runner/sandbox/launcher.h"
@@ -36,6 +37,7 @@ struct HostServices {
   const certs::Identity* agent_identity = nullptr;
   std::shared_ptr<const redact::Redactor> redactor;
   audit::AuditLog* audit = nullptr;
+  http::Executor* http = nullptr;  // for HTTP templates; null: they end in Error
   Metrics* metrics = nullptr;
   const Logger* log = nullptr;
   std::function<void(const Error&)> on_audit_failure;  // the agent must stop

@@ -19,7 +19,7 @@ struct WorkflowRef {
   std::string uid;
 };
 
-// One plugin template to execute: immutable after the source made it.
+// One plugin or HTTP template to execute: immutable after the source made it.
 struct Task {
   uint64_t id = 0;  // unique among the tasks of one agent
   WorkflowRef workflow;
@@ -33,6 +33,11 @@ struct Task {
   int generation = 0;
   // Set: the task cannot be executed, and fails with this sentence without any plugin being asked.
   std::string defect;
+
+  // template.http, for an HTTP template: a mapping, read strictly when it is executed. Null for a plugin template.
+  Value http;
+
+  bool is_http() const { return !http.is_null(); }
 };
 
 // "Succeeded", "Skipped", "Omitted", "Failed" and "Error" end a node (Argo's NodePhase.Fulfilled).
@@ -41,11 +46,11 @@ bool IsFulfilled(std::string_view phase);
 // Which defence ended a task, for people and for metrics. kNone: the plugin's own result stands.
 enum class Layer {
   kNone,
-  kTask,     // the task itself: nothing here can execute it
+  kTask,     // the task itself: it cannot be read, or nothing here executes it
   kSandbox,  // the compartment ended the plugin, or could not be had
   kRpc,      // no trustworthy HTTP answer within the bounds
   kDecode,   // the reply's bytes
-  kPolicy,   // the reply's mutations
+  kPolicy,   // the reply's mutations, or where an HTTP template may go
   kTimeout,  // the bound on the whole run
 };
 std::string_view LayerName(Layer layer);  // "", "sandbox", "rpc", ...

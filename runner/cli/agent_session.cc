@@ -19,6 +19,9 @@
 #include "runner/base/secret.h"
 #include "runner/base/text.h"
 #include "runner/cli/signals.h"
+#include "runner/http/egress.h"
+#include "runner/http/executor.h"
+#include "runner/http/proxy.h"
 #include "runner/kube/client.h"
 #include "runner/kube/config.h"
 #include "runner/kube/lease.h"
@@ -96,6 +99,7 @@ class AgentSession {
   Status ReadPolicies() {
     if (settings_.policies.empty()) return OkStatus();
     BULKHEAD_ASSIGN(policies_, policy::LoadPolicies(settings_.policies));
+    BULKHEAD_ASSIGN(egress_, http::LoadEgressPolicies(settings_.policies));
     return OkStatus();
   }
 
@@ -185,8 +189,21 @@ class AgentSession {
     services_.audit = audit_.get();
     services_.metrics = &metrics_;
     services_.log = &log_;
+    MakeHttp();
     services_.on_audit_failure = [this](const Error& error) { FailAudit(error); };
     return OkStatus();
+  }
+
+  void MakeHttp() {
+    http::ExecutorOptions options;
+    options.policies = &egress_;
+    options.redactor = redactor_;
+    options.proxies = http::ProxySettings::FromEnvironment([](const char* name) { return std::getenv(name); });
+    options.secrets = [this](std::string_view name_space, std::string_view secret, std::string_view key) {
+      return source::FetchSecret(*client_, std::string(name_space), std::string(secret), key);
+    };
+    http_ = std::make_unique<http::Executor>(std::move(options));
+    services_.http = http_.get();
   }
 
   void FailAudit(const Error& error) {
@@ -329,6 +346,8 @@ class AgentSession {
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<agent::Journal> journal_;
   std::unique_ptr<audit::AuditLog> audit_;
+  http::EgressPolicies egress_;
+  std::unique_ptr<http::Executor> http_;
   agent::HostServices services_;
   std::vector<std::unique_ptr<agent::PluginHost>> hosts_;
   std::vector<agent::PluginHost*> order_;

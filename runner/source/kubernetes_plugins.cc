@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "runner/base/text.h"
+
 namespace bulkhead::source {
 
 namespace {
@@ -61,6 +63,17 @@ ObjectLookup LookupIn(kube::Client& client, const std::string& name_space, const
     if (kind == "Pod") return Get(client, {"", "v1", "pods", name_space, pod, ""});
     return Get(client, {"", "v1", kind == "Secret" ? "secrets" : "configmaps", name_space, name, ""});
   };
+}
+
+Result<Secret> FetchSecret(kube::Client& client, const std::string& name_space, const std::string& name,
+                           std::string_view key) {
+  BULKHEAD_ASSIGN(const std::optional<Value> object, Get(client, {"", "v1", "secrets", name_space, name, ""}));
+  const Value* const data = object.has_value() ? object->Find("data") : nullptr;
+  const Value* const value = data == nullptr ? nullptr : data->Find(key);
+  auto bytes = value == nullptr ? std::nullopt : Base64Decode(value->text);
+  if (bytes.has_value()) return Secret(std::move(*bytes));
+  return Error(Code::kNotFound, "there is no Secret " + name_space + "/" + EscapeForTerminal(name) + " with a key \"" +
+                                    EscapeForTerminal(key) + "\"");
 }
 
 }  // namespace bulkhead::source

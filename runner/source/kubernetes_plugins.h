@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runner/base/result.h"
+#include "runner/base/secret.h"
 #include "runner/kube/client.h"
 #include "runner/source/manifest.h"
 
@@ -21,5 +22,9 @@ Result<std::vector<PluginDocument>> FetchWorkflowPlugins(kube::Client& client, c
 
 // `pod`: the agent's own. The client outlives what is returned.
 ObjectLookup LookupIn(kube::Client& client, const std::string& name_space, const std::string& pod);
+
+// The value of one key of a Secret; kNotFound names both when it is not there.
+Result<Secret> FetchSecret(kube::Client& client, const std::string& name_space, const std::string& name,
+                           std::string_view key);
 
 }  // namespace bulkhead::source

@@ -309,6 +309,18 @@ Status CheckDistinct(const std::vector<agent::PluginManifest>& manifests) {
 
 }  // namespace
 
+Result<std::map<std::string, std::string, std::less<>>> LoadSecrets(const std::vector<std::string>& paths) {
+  BULKHEAD_ASSIGN(const std::vector<Document> documents, ReadPluginDocuments(paths));
+  References references;
+  for (const Document& document : documents) {
+    if (KindOf(document.value) != "Secret") continue;
+    Diagnostics diagnostics(document.file);
+    ReadReferences(document, diagnostics, references);
+    BULKHEAD_TRY(diagnostics.ToStatus());
+  }
+  return std::move(references.secrets);
+}
+
 Result<std::vector<agent::PluginManifest>> LoadPlugins(const std::vector<std::string>& paths) {
   BULKHEAD_ASSIGN(std::vector<Document> documents, ReadPluginDocuments(paths));
   return ReadPlugins(std::move(documents), {});

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,5 +40,8 @@ Result<std::vector<PluginDocument>> ReadPluginDocuments(const std::vector<std::s
 // for that; it may be empty.
 Result<std::vector<agent::PluginManifest>> ReadPlugins(std::vector<PluginDocument> documents,
                                                        const ObjectLookup& lookup);
+
+// The values of `kind: Secret` documents in the same files: "<name>/<key>" to bytes. Namespaces are not told apart.
+Result<std::map<std::string, std::string, std::less<>>> LoadSecrets(const std::vector<std::string>& paths);
 
 }  // namespace bulkhead::source

@@ -1,5 +1,6 @@
 """`bulkhead agent main` and `init` against an API server: the task set comes to its results whatever happens between."""
 
+import http.server
 import json
 import os
 import pathlib
@@ -88,6 +89,43 @@ def answer(h, act, args):
         self.wait_phases(agent, {"a": "Succeeded"}, timeout=60)
         self.assertEqual(agent.terminate(), 0, agent.text())
         self.assertEqual({r["plugin"] for r in self.records("plugin.start")}, {"side"})
+
+    def test_http_templates_run_beside_plugins_with_secrets_from_the_api(self):
+        self.sidecar()
+        seen = []
+
+        class Server(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                seen.append((self.path, self.headers.get("X-Key")))
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"key was " + (self.headers.get("X-Key") or "").encode())
+        server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        port = server.server_address[1]
+        egress = {"apiVersion": "bulkhead.dev/v1alpha1", "kind": "HttpEgressPolicy",
+                  "metadata": {"name": "web", "owner": "t@example.com", "reviewBy": "2099-01-01"},
+                  "spec": {"match": {"namespaces": ["*"], "templates": ["*"]},
+                           "allow": [{"id": "it", "schemes": ["http"], "hosts": ["127.0.0.1"], "ports": [port], "methods": ["GET"],
+                                      "addresses": ["loopback"]}]}}
+        self.write("policy.yaml", side_policy() + "---\n" + json.dumps(egress) + "\n")
+        self.api.put("", "secrets", {"metadata": {"name": "web"}, "data": {"key": "c2VzYW1lLW9wZW4="}})
+        document = taskset({"a": {}})
+        document["spec"]["tasks"]["web"] = {"name": "web", "http": {
+            "url": "http://127.0.0.1:%d/x" % port,
+            "headers": [{"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "web", "key": "key"}}}]}}
+        self.api.put(*TASKSETS, document)
+        agent = self.agent()
+        self.wait_phases(agent, {"a": "Succeeded", "web": "Succeeded"})
+        self.assertEqual(seen, [("/x", "sesame-open")])
+        self.assertNotIn("sesame", json.dumps(self.api.nodes()))
+        self.assertEqual(agent.terminate(), 0, agent.text())
+        self.assertNotIn("sesame", agent.text() + self.audit.read_text())
 
     def test_a_missing_role_is_named(self):
         self.sidecar()

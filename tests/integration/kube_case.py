@@ -130,7 +130,7 @@ def side_policy(transport="plaintext-loopback", name="side"):
         document["spec"]["allow"] += [
             {"id": "progress", "path": "node.progress", "value": {"pattern": "[0-9]+/[0-9]+"}},
             {"id": "result", "path": "node.outputs.result", "value": {"charset": "printable", "maxBytes": 1048576}}]
-        documents.append(json.dumps(document))
+        documents.append(json.dumps(document) + "\n")
     return "---\n".join(documents)
 
 

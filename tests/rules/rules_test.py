@@ -14,22 +14,24 @@ SOURCES = [p for folder in ("runner", "policy", "certs") for p in sorted((ROOT /
 MAY_INCLUDE = {
     "runner/base": set(),
     "certs": {"runner/base"},
-    "policy": {"runner/base"},
+    "policy/expr": {"runner/base"},
+    "policy": {"runner/base", "policy/expr"},
     "runner/redact": {"runner/base"},
     "runner/audit": {"runner/base"},
     "runner/rpc": {"runner/base", "certs"},
     "runner/sandbox": {"runner/base", "certs"},
-    "runner/agent": {"runner/base", "certs", "policy", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox"},
+    "runner/http": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/rpc"},
+    "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http"},
     "runner/kube": {"runner/base", "certs", "runner/rpc"},
-    "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube"},
-    "runner/gateway": {"runner/base", "certs", "policy", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
-    "runner/cli": {"runner/base", "certs", "policy", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
+    "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube", "runner/http"},
+    "runner/gateway": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
+    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
 }
 
 
 def module_of(path):
     parts = path.split("/")
-    return "/".join(parts[:2]) if parts[0] == "runner" else parts[0]
+    return "/".join(parts[:2]) if parts[0] == "runner" or parts[:2] == ["policy", "expr"] else parts[0]
 
 
 class Rules(unittest.TestCase):
@@ -89,7 +91,7 @@ class Rules(unittest.TestCase):
         self.assertGreater(len([v for v in verbs.values() if v]), 3, "the documents show hardly any command")
 
     def test_links_of_the_documents_lead_somewhere(self):
-        for document in [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("*/README.md"), ROOT / "runner" / "audit" / "FORMAT.md"]:
+        for document in [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("*/README.md"), ROOT / "policy" / "expr" / "README.md", ROOT / "runner" / "audit" / "FORMAT.md"]:
             for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
                 if not target.startswith("http"):
                     self.assertTrue((document.parent / target).exists(), "%s links to %s" % (document, target))
