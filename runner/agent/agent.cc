@@ -7,6 +7,8 @@
 #include "runner/agent/http_task.h"
 #include "runner/agent/judge.h"
 #include "runner/agent/records.h"
+#include "runner/agent/report.h"
+#include "runner/base/json.h"
 #include "runner/base/text.h"
 
 namespace bulkhead::agent {
@@ -25,31 +27,6 @@ TaskReport NewReport(const TaskState& state) {
   report.node = state.task.node;
   report.template_name = state.task.template_name;
   return report;
-}
-
-// The report of a task that ends without a result of a plugin. Argo's agent says Failed when a plugin
-// could not do its work; Error is for what we refused.
-void EndWith(std::string_view phase, Layer layer, std::string message, TaskReport& report) {
-  report.phase = phase;
-  report.message = std::move(message);
-  report.stopped_by = layer;
-  report.final = true;
-  report.requeue.reset();
-  report.result = Value::Object();
-  report.result.Set("phase", Value::String(report.phase));
-  report.result.Set("message", Value::String(report.message));
-}
-
-// The report of a reply that the policy admitted.
-void EndWithEffective(const Judgement& judgement, TaskReport& report) {
-  report.result = judgement.effective;
-  if (const Value* phase = judgement.effective.Find("phase")) report.phase = phase->text;
-  if (const Value* message = judgement.effective.Find("message")) report.message = message->text;
-  // A fulfilled phase is the end whatever the reply says of requeue.
-  if (!IsFulfilled(report.phase) && judgement.requeue.has_value()) {
-    report.final = false;
-    report.requeue = judgement.requeue;
-  }
 }
 
 // The same for the same reply that is waited for, in whichever process; another after each reply.
@@ -141,6 +118,7 @@ void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
   if (remembered.stage == Stage::kDelivered) return;
   services_.metrics->Add("bulkhead_tasks_recovered_total");
   state->step = remembered.step;
+  state->requeues = static_cast<uint32_t>(std::min<uint64_t>(remembered.step, UINT32_MAX));
   if (remembered.stage == Stage::kInterim) {
     state->node = std::move(remembered.node);
     const auto delay = std::max<std::chrono::nanoseconds>(remembered.due - std::chrono::system_clock::now(), {});
@@ -230,9 +208,7 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   Judgement judgement;
   bool decided = true;
   if (call.result.outcome == rpc::Outcome::kReply) {
-    const policy::Subject subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
-                                     state.task.template_name};
-    judgement = Judge(call.result.body, state.node, subject, policies_, *services_.redactor);
+    judgement = JudgeReply(host, state, call.result.body);
     report.allowed = judgement.allowed;
     report.refused = judgement.refused;
     report.masked = judgement.masked;
@@ -240,7 +216,8 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
       case Judgement::Kind::kNotMine: decided = false; break;
       case Judgement::Kind::kApplied:
         state.node = judgement.effective;
-        EndWithEffective(judgement, report);
+        ++state.requeues;
+        EndWithEffective(judgement.effective, judgement.requeue, report);
         break;
       case Judgement::Kind::kRefused: EndWith("Error", judgement.layer, judgement.message, report); break;
     }
@@ -251,9 +228,30 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   } else {
     EndWith("Failed", Layer::kRpc, services_.redactor->Redact(call.result.reason), report);
   }
-  step.records.push_back(CallRecord(state.task, host, call, judgement, report, decided));
+  step.records.push_back(CallRecord(state.task, {host.name(), host.tier(), kMethod}, call, judgement, report, decided));
   CountCall(host.name(), call.result, judgement, report, *services_.metrics);
   return decided;
+}
+
+Judgement Agent::JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const {
+  // What was sent, for rules that look at the workflow's labels or the template. Labels may differ by case only.
+  JsonLimits limits;
+  limits.bytes = state.task.request.size();
+  limits.fold_keys = false;
+  const JsonParse request = ParseJson(state.task.request, limits);
+  const Value* const workflow = request.value.Find("workflow");
+  const Value* const metadata = workflow == nullptr ? nullptr : workflow->Find("metadata");
+  const Value sent = AsSent(state.node);
+  policy::Call call;
+  call.subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
+                  state.task.template_name};
+  call.subject.workflow_labels = metadata == nullptr ? nullptr : metadata->Find("labels");
+  call.sent = &sent;
+  call.template_spec = request.value.Find("template");
+  call.now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  call.requeues = state.requeues;
+  return Judge(reply, call, policies_, *services_.redactor);
 }
 
 // The plugins to ask, in order: the one that declares the template's key, else all that declare nothing.

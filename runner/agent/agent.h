@@ -19,6 +19,8 @@
 
 namespace bulkhead::agent {
 
+struct Judgement;
+
 struct AgentOptions {
   size_t workers = 16;                              // tasks at once for each plugin
   std::optional<std::chrono::nanoseconds> timeout;  // of the whole run
@@ -73,6 +75,7 @@ class Agent {
   bool Cancelled(const Task& task);
   Step RunTask(TaskState& state);
   bool AskPlugin(PluginHost& host, TaskState& state, Step& step);
+  Judgement JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const;
   std::vector<PluginHost*> Route(const Task& task) const;
   void Commit(Step step, std::shared_ptr<TaskState> state);
   void FinishUnfinished(const std::vector<std::shared_ptr<TaskState>>& unfinished, const RunOutcome& outcome);

@@ -29,6 +29,7 @@ struct TaskState {
   uint64_t step = 0;             // replies that it had
   int attempt = 1;               // how often this step was begun
   int calls = 0;
+  uint32_t requeues = 0;  // interim results so far
   std::chrono::nanoseconds elapsed{0};
 };
 

@@ -31,6 +31,8 @@ enum class Event {
   kRefusal,
   kTierRefused,
   kTaskRecovered,
+  kPolicyReload,
+  kCallerRefused,
   kLogRepaired,
 };
 std::string_view EventName(Event event);  // "agent.start", "plugin.exit", "call", ...

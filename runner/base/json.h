@@ -21,8 +21,8 @@ struct JsonLimits {
   size_t depth = 64;                // nested arrays and objects
   size_t values = 100'000;          // all values in the tree
   size_t string_bytes = 1U << 20U;  // one string, after unescaping
-  // False: keys that differ only by case are different, as they are to the API server in labels and other
-  // free-form maps. Exact duplicates are refused either way. Never false for what a plugin sends.
+  // False: keys that differ only by case or folding are two keys; the same key twice is refused all the same. For
+  // documents of Kubernetes, where labels `App` and `app` may stand side by side.
   bool fold_keys = true;
 };
 

@@ -23,6 +23,7 @@ using Action = std::function<int()>;
 
 void AddAgent(CLI::App& app, Action& action);
 void AddRun(CLI::App& app, Action& action);
+void AddServe(CLI::App& app, Action& action);
 void AddDoctor(CLI::App& app, Action& action);
 void AddPolicy(CLI::App& app, Action& action);
 void AddAudit(CLI::App& app, Action& action);

@@ -19,6 +19,33 @@ constexpr size_t kMostSecretBytes = 64U << 10U;
 
 }  // namespace
 
+Result<RootFolders> ReadRootFolders(const std::vector<std::string>& pairs) {
+  RootFolders folders;
+  for (const std::string& pair : pairs) {
+    const size_t equals = pair.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 >= pair.size() || pair[equals + 1] != '/') {
+      return Error(Code::kInvalidInput, "--rootfs " + pair + ": write PLUGIN=/absolute/folder");
+    }
+    folders[pair.substr(0, equals)] = pair.substr(equals + 1);
+  }
+  return folders;
+}
+
+std::optional<sandbox::Tier> TierOption(std::string_view text) {
+  if (text == "strict") return sandbox::Tier::kStrict;
+  if (text == "restricted") return sandbox::Tier::kRestricted;
+  return std::nullopt;
+}
+
+Result<std::chrono::nanoseconds> PositiveDuration(const std::string& text, std::string_view flag) {
+  const auto duration = ParseGoDuration(text);
+  if (!duration.has_value() || duration->count() <= 0) {
+    return Error(Code::kInvalidInput,
+                 std::string(flag) + " " + text + ": must be a positive duration such as 90s, 5m or 1h30m");
+  }
+  return *duration;
+}
+
 std::string MaskName(std::string_view name) {
   std::string out;
   for (const char c : name) {

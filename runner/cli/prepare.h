@@ -1,6 +1,7 @@
 // What the verbs that run plugins share, from manifests to plugins that can be started.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,15 @@ inline constexpr std::string_view kTrustDomain = "bulkhead.local";
 
 // Folders that stand for plugins' images, by plugin name.
 using RootFolders = std::map<std::string, std::string>;
+
+// "PLUGIN=/absolute/folder" each.
+Result<RootFolders> ReadRootFolders(const std::vector<std::string>& pairs);
+
+// "strict" or "restricted"; nullopt for "auto".
+std::optional<sandbox::Tier> TierOption(std::string_view text);
+
+// kInvalidInput naming the flag unless it is a Go duration over zero.
+Result<std::chrono::nanoseconds> PositiveDuration(const std::string& text, std::string_view flag);
 
 // The name of a secret in the form that its mask may have.
 std::string MaskName(std::string_view name);

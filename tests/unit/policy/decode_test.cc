@@ -1,8 +1,8 @@
-#include "runner/rpc/reply.h"
+#include "policy/decode.h"
 
 #include <gtest/gtest.h>
 
-namespace bulkhead::rpc {
+namespace bulkhead::policy {
 namespace {
 
 TEST(Reply, EveryByteIsAccountedFor) {
@@ -23,45 +23,45 @@ TEST(Reply, EveryByteIsAccountedFor) {
       {"\"\xFF\"", "decode.invalid-utf8"},
   };
   for (const auto& [bytes, id] : cases) {
-    const Decoded decoded = DecodeExecuteReply(bytes);
-    EXPECT_FALSE(decoded.reply.has_value()) << bytes;
+    const Decoded decoded = DecodeReply(Rpc::kTemplateExecute, bytes);
+    EXPECT_FALSE(decoded.ok) << bytes;
     ASSERT_FALSE(decoded.faults.empty()) << bytes;
     EXPECT_EQ(decoded.faults[0].id, id) << bytes << ": " << decoded.faults[0].message;
   }
 }
 
 TEST(Reply, ATypoIsAnsweredWithTheNearestField) {
-  const Decoded decoded = DecodeExecuteReply(R"({"node":{"mesage":"x"}})");
+  const Decoded decoded = DecodeReply(Rpc::kTemplateExecute, R"({"node":{"mesage":"x"}})");
   ASSERT_EQ(decoded.faults.size(), 1U);
   EXPECT_NE(decoded.faults[0].message.find("did you mean \"message\""), std::string::npos) << decoded.faults[0].message;
 }
 
 TEST(Reply, EmptyAndNullAreNotMine) {
   for (const char* const bytes : {"{}", "null", " {} ", R"({"node":null})"}) {
-    const Decoded decoded = DecodeExecuteReply(bytes);
-    ASSERT_TRUE(decoded.reply.has_value()) << bytes;
-    EXPECT_FALSE(decoded.reply->mine) << bytes;
+    const Decoded decoded = DecodeReply(Rpc::kTemplateExecute, bytes);
+    ASSERT_TRUE(decoded.ok) << bytes;
+    EXPECT_FALSE(decoded.says_something) << bytes;
   }
 }
 
 TEST(Reply, AnyStringBecomesText) {
   const Decoded decoded =
-      DecodeExecuteReply(R"({"node":{"outputs":{"parameters":[{"name":"a","value":5},{"name":"b","value":true}]}}})");
-  ASSERT_TRUE(decoded.reply.has_value());
-  EXPECT_NE(ToJson(decoded.reply->document).find(R"("value":"5")"), std::string::npos)
-      << ToJson(decoded.reply->document);
-  EXPECT_NE(ToJson(decoded.reply->document).find(R"("value":"true")"), std::string::npos);
+      DecodeReply(Rpc::kTemplateExecute,
+                  R"({"node":{"outputs":{"parameters":[{"name":"a","value":5},{"name":"b","value":true}]}}})");
+  ASSERT_TRUE(decoded.ok);
+  EXPECT_NE(decoded.document.find(R"("value":"5")"), std::string::npos) << decoded.document;
+  EXPECT_NE(decoded.document.find(R"("value":"true")"), std::string::npos);
 }
 
 TEST(Reply, RequeueIsAGoDuration) {
-  const Decoded good = DecodeExecuteReply(R"({"node":{"phase":"Running"},"requeue":"2m"})");
-  ASSERT_TRUE(good.reply.has_value());
-  EXPECT_EQ(good.reply->requeue, std::chrono::minutes(2));
+  const Decoded good = DecodeReply(Rpc::kTemplateExecute, R"({"node":{"phase":"Running"},"requeue":"2m"})");
+  ASSERT_TRUE(good.ok);
   for (const char* const bad : {"soon", "2", "-1s", "1e9h"}) {
-    const Decoded decoded = DecodeExecuteReply(R"({"node":{"phase":"Running"},"requeue":")" + std::string(bad) + "\"}");
-    EXPECT_FALSE(decoded.reply.has_value()) << bad;
+    const Decoded decoded =
+        DecodeReply(Rpc::kTemplateExecute, R"({"node":{"phase":"Running"},"requeue":")" + std::string(bad) + "\"}");
+    EXPECT_FALSE(decoded.ok) << bad;
   }
 }
 
 }  // namespace
-}  // namespace bulkhead::rpc
+}  // namespace bulkhead::policy
