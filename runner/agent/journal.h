@@ -101,8 +101,8 @@ class Journal {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::shared_ptr<const UniqueFd> file_;  // a sync keeps the file it began with
-  uint64_t size_ = 0;        // of the file
-  uint64_t compact_at_ = 0;  // its size when it is looked at next
+  uint64_t size_ = 0;                     // of the file
+  uint64_t compact_at_ = 0;               // its size when it is looked at next
   Entries entries_;
   bool dirty_ = false;  // written since the last sync
   std::optional<Error> failure_;
