@@ -1,7 +1,7 @@
-// TLS contexts and streams. There is no way to make one that does not verify its peer. Between the agent
-// and its plugins: TLS 1.3, the chain against the identity's authority, the extended key usage, and exactly
-// one URI SAN equal to the one expected. To an ordinary HTTPS server: TLS 1.2 or later, the chain against
-// the authorities given, and the server's name. No session tickets, no resumption, no renegotiation, no ALPN.
+// TLS contexts and streams. There is one way to make one that does not verify its peer, and its name says so.
+// Between the agent and its plugins: TLS 1.3, the chain against the identity's authority, the extended key usage, and
+// exactly one URI SAN equal to the one expected. To an ordinary HTTPS server: TLS 1.2 or later, the chain against the
+// authorities given, and the server's name. No session tickets, no resumption, no renegotiation, no ALPN.
 #pragma once
 
 #include <chrono>
@@ -35,6 +35,9 @@ class TlsContext {
   // `server`: the DNS name or the IP address that the server's certificate must be for. kInvalidInput when
   // `trust` holds what cannot be read, or no authority at all.
   static Result<TlsContext> ForWebServer(const WebTrust& trust, std::string_view server);
+  // Whoever answers is taken for `server`: encrypted, and nothing else. Only for the `insecureSkipVerify` of an HTTP
+  // template, where an egress policy allows it.
+  static Result<TlsContext> ForUnverifiedWebServer(std::string_view server);
   TlsContext(const TlsContext&) = default;
   TlsContext& operator=(const TlsContext&) = default;
   TlsContext(TlsContext&&) = default;

@@ -71,17 +71,28 @@ Status SetServerName(SSL_CTX* context, TlsContext::State& state, const std::stri
   return OkStatus();
 }
 
+Result<SslCtxPtr> NewWebContext() {
+  InitTlsLibrary();
+  SslCtxPtr owned(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX* const context = owned.get();
+  if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1)
+    return OpenSslError("TLS context");
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(context, 1);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  return owned;
+}
+
 }  // namespace
 
 Result<TlsContext> TlsContext::ForWebServer(const WebTrust& trust, std::string_view server) {
-  InitTlsLibrary();
   if (trust.authorities.empty() && !trust.system_roots)
     return Error(Code::kInvalidInput, "no authority is trusted: give the server's CA certificates");
   auto state = std::make_shared<State>();
-  state->context.reset(SSL_CTX_new(TLS_client_method()));
+  BULKHEAD_ASSIGN(state->context, NewWebContext());
   SSL_CTX* const context = state->context.get();
-  if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1)
-    return OpenSslError("TLS context");
   if (trust.system_roots && SSL_CTX_set_default_verify_paths(context) != 1) return OpenSslError("system roots");
   if (!trust.authorities.empty()) {
     BULKHEAD_ASSIGN(const std::vector<CertPtr> authorities,
@@ -93,11 +104,16 @@ Result<TlsContext> TlsContext::ForWebServer(const WebTrust& trust, std::string_v
   }
   BULKHEAD_TRY(UseOwnCertificate(context, trust));
   BULKHEAD_TRY(SetServerName(context, *state, std::string(server)));
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(context, 1);
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  return TlsContext(std::move(state));
+}
+
+Result<TlsContext> TlsContext::ForUnverifiedWebServer(std::string_view server) {
+  auto state = std::make_shared<State>();
+  BULKHEAD_ASSIGN(state->context, NewWebContext());
+  BULKHEAD_TRY(SetServerName(state->context.get(), *state, std::string(server)));
+  // With this in place of the check, later errors of a stream are not taken for errors of the certificate.
+  SSL_CTX_set_cert_verify_callback(
+      state->context.get(), [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
   return TlsContext(std::move(state));
 }
 

@@ -1,8 +1,10 @@
 #include "runner/agent/agent.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
+#include "runner/agent/http_task.h"
 #include "runner/agent/judge.h"
 #include "runner/agent/records.h"
 #include "runner/agent/report.h"
@@ -31,7 +33,8 @@ TaskReport NewReport(const TaskState& state) {
 std::string IdempotencyHeaders(const TaskState& state) {
   if (state.task.key.empty()) return "";
   constexpr size_t kDigits = 32;
-  const std::string hash = Sha256Hex(state.task.key + "\n" + std::to_string(state.step));
+  const std::string hash =
+      Sha256Hex(state.task.key + "\n" + std::to_string(state.task.generation) + "\n" + std::to_string(state.step));
   return "Idempotency-Key: " + hash.substr(0, kDigits) + "\r\nBulkhead-Attempt: " + std::to_string(state.attempt) +
          "\r\n";
 }
@@ -43,6 +46,7 @@ class Agent::Intake : public TaskQueue {
  public:
   explicit Intake(Agent& agent) : agent_(agent) {}
   void Add(Task task) override { agent_.Take(std::move(task)); }
+  void Cancel(uint64_t task_id) override { agent_.scheduler_->Cancel(task_id); }
   void Close() override { agent_.scheduler_->Close(); }
 
  private:
@@ -51,12 +55,19 @@ class Agent::Intake : public TaskQueue {
 
 Agent::Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services,
              AgentOptions options)
-    : hosts_(std::move(hosts)), policies_(policies), services_(std::move(services)), options_(options) {}
+    : intake_(std::make_unique<Intake>(*this)),
+      hosts_(std::move(hosts)),
+      policies_(policies),
+      services_(std::move(services)),
+      options_(options) {}
+
+Agent::~Agent() = default;
 
 RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   sink_ = &sink;
   if (options_.timeout.has_value()) deadline_ = std::chrono::steady_clock::now() + *options_.timeout;
   const auto lane_of = [this](const Task& task) {
+    if (task.is_http()) return std::string(kHttpLane);
     const std::vector<PluginHost*> route = Route(task);
     return route.size() == 1 ? route.front()->name() : std::string();
   };
@@ -66,8 +77,7 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
                                              [this](std::shared_ptr<TaskState> state) { Execute(std::move(state)); });
     if (interrupted_) scheduler_->Interrupt();
   }
-  Intake intake(*this);
-  source.Start(intake);
+  source.Start(*intake_);
   const bool done = scheduler_->WaitDone(deadline_);
 
   RunOutcome outcome;
@@ -82,6 +92,7 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
     if (outcome.interrupted && !outcome.audit_failure.has_value() && !aborted_)
       scheduler_->WaitIdle(std::chrono::steady_clock::now() + options_.drain);
     ending_ = true;
+    if (services_.http != nullptr) services_.http->Stop();
     for (PluginHost* host : hosts_) host->Stop();
   }
   scheduler_->JoinWorkers();
@@ -107,6 +118,7 @@ void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
   if (remembered.stage == Stage::kDelivered) return;
   services_.metrics->Add("bulkhead_tasks_recovered_total");
   state->step = remembered.step;
+  state->requeues = static_cast<uint32_t>(std::min<uint64_t>(remembered.step, UINT32_MAX));
   if (remembered.stage == Stage::kInterim) {
     state->node = std::move(remembered.node);
     const auto delay = std::max<std::chrono::nanoseconds>(remembered.due - std::chrono::system_clock::now(), {});
@@ -130,7 +142,9 @@ void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
     if (const Value* phase = step.report.result.Find("phase")) step.report.phase = phase->text;
     if (const Value* message = step.report.result.Find("message")) step.report.message = message->text;
   }
+  step.report.recovered = true;
   step.records.push_back(RecoveredRecord(state->task, step.report));
+  scheduler_->Track(state);
   Commit(std::move(step), std::move(state));
 }
 
@@ -139,6 +153,7 @@ void Agent::Execute(std::shared_ptr<TaskState> state) {
   if (options_.journal != nullptr && !state->task.key.empty()) {
     const Status started = options_.journal->Start(state->task.key, state->step, state->attempt);
     if (!started.ok()) return FailAudit(started.error());
+    if (Cancelled(state->task)) return;
   }
   Step step = RunTask(*state);
   // A call that ended because its plugin was stopped tells nothing of the plugin: the task stays unfinished.
@@ -153,6 +168,12 @@ Agent::Step Agent::RunTask(TaskState& state) {
   if (!state.task.defect.empty()) {
     EndWith("Failed", Layer::kTask, services_.redactor->Redact(state.task.defect), step.report);
     step.records.push_back(RefusalRecord(state.task, step.report));
+    return step;
+  }
+  if (state.task.is_http()) {
+    // Not until deadline_: when that comes, the run ends, and stops what is under way.
+    const SteadyTime deadline = std::chrono::steady_clock::now() + kLongestCall;
+    step.records.push_back(RunHttpTask(state.task, services_.http, deadline, *services_.metrics, step.report));
     return step;
   }
   bool answered = false;
@@ -252,8 +273,21 @@ Status Agent::Remember(const TaskState& state, const TaskReport& report) {
                                    std::chrono::system_clock::now() + *report.requeue);
 }
 
+// Looked at after each record of the journal: whoever cancels a task has it forgotten after that, so that of the two
+// at least one comes after the record.
+bool Agent::Cancelled(const Task& task) {
+  if (scheduler_->IsActive(task.id)) return false;
+  if (options_.journal != nullptr && !task.key.empty()) {
+    const Status forgotten = options_.journal->Forget(std::span(&task.key, 1));
+    if (!forgotten.ok()) FailAudit(forgotten.error());
+  }
+  return true;
+}
+
 void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
   if (const Status remembered = Remember(*state, step.report); !remembered.ok()) return FailAudit(remembered.error());
+  // Its record is due all the same.
+  const bool cancelled = Cancelled(state->task);
   for (audit::Record& record : step.records) services_.redactor->RedactTree(record.fields);
   uncommitted_.fetch_add(1);
   // A record before the last matters only if it can't be written.
@@ -263,23 +297,23 @@ void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
     });
   }
   audit::Record last = std::move(step.records.back());
-  services_.audit->Append(
-      std::move(last), [this, report = std::move(step.report), state = std::move(state)](const Status& status) mutable {
-        if (!status.ok()) {
-          FailAudit(status.error());
-        } else {
-          // From here the outcome is on record; only now may it leave the process.
-          sink_->Deliver(report);
-          if (report.final) {
-            scheduler_->Finish(report.task_id);
-          } else {
-            ++state->step;
-            state->attempt = 1;
-            scheduler_->Requeue(std::move(state), *report.requeue);
-          }
-        }
-        if (uncommitted_.fetch_sub(1) == 1) uncommitted_.notify_all();
-      });
+  services_.audit->Append(std::move(last), [this, cancelled, report = std::move(step.report),
+                                            state = std::move(state)](const Status& status) mutable {
+    if (!status.ok()) {
+      FailAudit(status.error());
+    } else if (!cancelled) {
+      // From here the outcome is on record; only now may it leave the process.
+      sink_->Deliver(report);
+      if (report.final) {
+        scheduler_->Finish(report.task_id);
+      } else {
+        ++state->step;
+        state->attempt = 1;
+        scheduler_->Requeue(std::move(state), *report.requeue);
+      }
+    }
+    if (uncommitted_.fetch_sub(1) == 1) uncommitted_.notify_all();
+  });
 }
 
 void Agent::WaitCommitted() {
@@ -319,7 +353,10 @@ void Agent::FailAudit(const Error& error) {
 
 void Agent::Abort() {
   aborted_ = true;
+  // Before the plugins are stopped: what their calls come to then is no result.
+  ending_ = true;
   Interrupt();
+  if (services_.http != nullptr) services_.http->Stop();
   for (PluginHost* host : hosts_) host->Stop();
 }
 

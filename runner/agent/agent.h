@@ -44,9 +44,11 @@ class Agent {
  public:
   // Everything outlives the agent. `hosts` in the order in which plugins are asked.
   Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services, AgentOptions options);
+  ~Agent();
 
   // Runs until the source has closed and every task is final, the timeout, Interrupt(), or the first
-  // record that cannot be written. Call once.
+  // record that cannot be written. Call once. The source may go on to add tasks until the agent is destroyed; they
+  // are then not run.
   RunOutcome Run(TaskSource& source, ResultSink& sink);
 
   // Ends Run early: no further call is begun. Thread-safe.
@@ -70,6 +72,7 @@ class Agent {
   void Recover(std::shared_ptr<TaskState> state, Remembered remembered);
   void Execute(std::shared_ptr<TaskState> state);
   Status Remember(const TaskState& state, const TaskReport& report);
+  bool Cancelled(const Task& task);
   Step RunTask(TaskState& state);
   bool AskPlugin(PluginHost& host, TaskState& state, Step& step);
   Judgement JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const;
@@ -78,6 +81,7 @@ class Agent {
   void FinishUnfinished(const std::vector<std::shared_ptr<TaskState>>& unfinished, const RunOutcome& outcome);
   void WaitCommitted();
 
+  const std::unique_ptr<Intake> intake_;
   const std::vector<PluginHost*> hosts_;
   const policy::PolicySet& policies_;
   HostServices services_;

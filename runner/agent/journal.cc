@@ -144,15 +144,16 @@ Result<std::unique_ptr<Journal>> Journal::Open(const std::string& folder, const 
     return ErrnoError("flock " + folder + "/lock", errno);
   }
   const std::string path = folder + "/journal";
-  BULKHEAD_ASSIGN(journal->file_, OpenFile(path, O_RDWR | O_CREAT | O_APPEND | O_NOCTTY));
-  auto text = ReadAll(journal->file_.get(), kMostFile);
+  BULKHEAD_ASSIGN(UniqueFd file, OpenFile(path, O_RDWR | O_CREAT | O_APPEND | O_NOCTTY));
+  auto text = ReadAll(file.get(), kMostFile);
   if (!text.ok()) return text.error().WithContext(path);
   uint64_t whole = 0;
   if (auto loaded = journal->Load(*text, whole); !loaded.ok()) return loaded.error().WithContext(path);
   journal->size_ = whole;
   journal->cut_bytes_ = text->size() - whole;
-  if (journal->cut_bytes_ > 0 && ::ftruncate(journal->file_.get(), static_cast<off_t>(whole)) != 0)
+  if (journal->cut_bytes_ > 0 && ::ftruncate(file.get(), static_cast<off_t>(whole)) != 0)
     return ErrnoError("cutting the torn end of " + path, errno);
+  journal->file_ = std::make_shared<const UniqueFd>(std::move(file));
   if (whole == 0) BULKHEAD_TRY(journal->AppendLocked(Line(HeaderRecord())));
   BULKHEAD_TRY(SyncFolder(folder));
   journal->MaybeCompactLocked();
@@ -279,11 +280,14 @@ Status Journal::Final(std::string_view key, const Value& result) {
 }
 
 Status Journal::Delivered(std::span<const std::string> keys) {
-  if (keys.empty()) return OkStatus();
-  const std::string line = Line(KeysRecord("delivered", keys));
   const std::lock_guard lock(mutex_);
-  BULKHEAD_TRY(AppendLocked(line));
-  for (const std::string& key : keys) entries_[key] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
+  std::vector<std::string> known;
+  for (const std::string& key : keys) {
+    if (entries_.find(key) != entries_.end()) known.push_back(key);
+  }
+  if (known.empty()) return OkStatus();
+  BULKHEAD_TRY(AppendLocked(Line(KeysRecord("delivered", known))));
+  for (const std::string& key : known) entries_[key] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
   MaybeCompactLocked();
   return OkStatus();
 }
@@ -299,13 +303,22 @@ Status Journal::Forget(std::span<const std::string> keys) {
 }
 
 Status Journal::Sync() {
+  // Who comes while another syncs waits for it, and then finds what it wrote durable or syncs it.
+  const std::lock_guard sync_lock(sync_mutex_);
+  std::shared_ptr<const UniqueFd> file;
+  {
+    const std::lock_guard lock(mutex_);
+    if (failure_.has_value()) return *failure_;
+    if (!std::exchange(dirty_, false)) return OkStatus();
+    file = file_;
+  }
+  // Without mutex_: records go on being written meanwhile.
+  if (::fdatasync(file->get()) == 0) return OkStatus();
+  const int error = errno;
   const std::lock_guard lock(mutex_);
-  if (failure_.has_value()) return *failure_;
-  if (!std::exchange(dirty_, false)) return OkStatus();
-  if (::fdatasync(file_.get()) == 0) return OkStatus();
   // The kernel may not report the same failure twice (fsync(2), NOTES).
   failure_ = Error(Code::kInternal, "the journal in " + folder_ + " can't be made durable, so nothing more is run: " +
-                                        ErrnoError("fdatasync", errno).message());
+                                        ErrnoError("fdatasync", error).message());
   return *failure_;
 }
 
@@ -316,7 +329,7 @@ size_t Journal::size() const {
 
 Status Journal::AppendLocked(std::string_view line) {
   if (failure_.has_value()) return *failure_;
-  const Status written = WriteAll(file_.get(), line);
+  const Status written = WriteAll(file_->get(), line);
   if (written.ok()) {
     size_ += line.size();
     dirty_ = true;
@@ -371,7 +384,7 @@ Status Journal::CompactLocked() {
   if (::fsync(file.get()) != 0) return ErrnoError("fsync " + path, errno);
   if (::rename(path.c_str(), (folder_ + "/journal").c_str()) != 0) return ErrnoError("rename " + path, errno);
   // From here the new file is the journal, whether or not its name is durable: the old one tells the same.
-  file_ = std::move(file);
+  file_ = std::make_shared<const UniqueFd>(std::move(file));
   size_ = size;
   dirty_ = false;
   compact_at_ = std::max<uint64_t>(options_.compact_at, size * 4);

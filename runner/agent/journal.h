@@ -64,6 +64,7 @@ class Journal {
   // `step` counts this reply.
   Status Interim(std::string_view key, uint64_t step, const Value& node, WallTime due);
   Status Final(std::string_view key, const Value& result);
+  // Keys that were forgotten meanwhile stay so: the workflow may have been quicker than the answer to the delivery.
   Status Delivered(std::span<const std::string> keys);
   // The task does not exist any more: one of the same key is another one.
   Status Forget(std::span<const std::string> keys);
@@ -96,11 +97,12 @@ class Journal {
   UniqueFd lock_;
   uint64_t cut_bytes_ = 0;
 
+  std::mutex sync_mutex_;  // one sync at a time; taken before mutex_
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  UniqueFd file_;
-  uint64_t size_ = 0;        // of the file
-  uint64_t compact_at_ = 0;  // its size when it is looked at next
+  std::shared_ptr<const UniqueFd> file_;  // a sync keeps the file it began with
+  uint64_t size_ = 0;                     // of the file
+  uint64_t compact_at_ = 0;               // its size when it is looked at next
   Entries entries_;
   bool dirty_ = false;  // written since the last sync
   std::optional<Error> failure_;

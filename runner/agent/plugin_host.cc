@@ -1,10 +1,13 @@
 #include "runner/agent/plugin_host.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <utility>
 
 #include "runner/agent/output_log.h"
+#include "runner/base/net.h"
 #include "runner/base/text.h"
 
 namespace bulkhead::agent {
@@ -21,7 +24,7 @@ constexpr std::string_view kDefaultMethod = "template.execute";
 
 }  // namespace
 
-// One run of the compartment.
+// One run of the compartment, or the calls of a sidecar.
 struct PluginHost::Instance {
   std::mutex mutex;
   std::condition_variable ended;
@@ -29,6 +32,9 @@ struct PluginHost::Instance {
   bool stopping = false;                      // guarded by mutex
   size_t in_flight = 0;                       // guarded by mutex
   uint64_t calls = 0;                         // guarded by mutex
+
+  // Of a sidecar: the descriptors that calls wait on, which end when the agent does.
+  std::set<int> waiting;  // guarded by mutex
 
   // The process calls back into all of the above until it is destroyed: it stands below them.
   std::unique_ptr<OutputLog> output;
@@ -41,6 +47,37 @@ struct PluginHost::Instance {
     return report.has_value() || stopping;
   }
 };
+
+namespace {
+
+// A connection that can be cut off from elsewhere for as long as it lives.
+template <typename Instance>
+class Cuttable : public rpc::Stream {
+ public:
+  Cuttable(std::unique_ptr<rpc::Stream> inner, Instance& instance) : inner_(std::move(inner)), instance_(instance) {
+    const std::lock_guard lock(instance_.mutex);
+    instance_.waiting.insert(inner_->fd());
+    if (instance_.stopping) ::shutdown(inner_->fd(), SHUT_RDWR);
+  }
+  ~Cuttable() override {
+    const std::lock_guard lock(instance_.mutex);
+    instance_.waiting.erase(inner_->fd());
+  }
+  Cuttable(const Cuttable&) = delete;
+  Cuttable& operator=(const Cuttable&) = delete;
+  Status Write(std::string_view bytes, SteadyTime deadline) override { return inner_->Write(bytes, deadline); }
+  Result<size_t> Read(char* buffer, size_t size, SteadyTime deadline) override {
+    return inner_->Read(buffer, size, deadline);
+  }
+  bool HasPending() override { return inner_->HasPending(); }
+  int fd() const override { return inner_->fd(); }
+
+ private:
+  const std::unique_ptr<rpc::Stream> inner_;
+  Instance& instance_;
+};
+
+}  // namespace
 
 struct PluginHost::Attempted {
   HostCall call;
@@ -141,7 +178,9 @@ PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_
     unsupported_.emplace(method);
   }
   const bool broken_off = result.outcome == rpc::Outcome::kTransient || result.http_status == 0;
-  if (result.outcome == rpc::Outcome::kReply || !broken_off || !instance->WaitEnded(kDeathNotice)) return attempted;
+  if (result.outcome == rpc::Outcome::kReply || !broken_off || instance->process == nullptr ||
+      !instance->WaitEnded(kDeathNotice))
+    return attempted;
 
   const std::lock_guard lock(instance->mutex);
   if (!instance->report.has_value()) return attempted;  // we are stopping
@@ -191,7 +230,33 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::RunningLocked() {
   }
 }
 
+std::shared_ptr<PluginHost::Instance> PluginHost::CallSidecar() {
+  auto instance = std::make_shared<Instance>();
+  Instance* const raw = instance.get();
+  const auto connect = [raw, sidecar = *config_.sidecar](SteadyTime deadline) -> Result<std::unique_ptr<rpc::Stream>> {
+    BULKHEAD_ASSIGN(UniqueFd fd, ConnectTcp(sidecar.host, sidecar.port, deadline));
+    BULKHEAD_ASSIGN(std::unique_ptr<rpc::Stream> stream, rpc::OpenPlainLoopback(std::move(fd)));
+    return std::unique_ptr<rpc::Stream>(std::make_unique<Cuttable<Instance>>(std::move(stream), *raw));
+  };
+  instance->client = std::make_unique<rpc::PluginClient>(name(), connect, Secret(config_.spec.token), options_.client);
+  RecordStart(Value::Null());
+  return instance;
+}
+
+void PluginHost::RecordStart(Value attestation) {
+  Value fields = Value::Object();
+  fields.Set("plugin", Value::String(name()));
+  fields.Set("tier", Value::String(std::string(tier())));
+  if (!attestation.is_null()) fields.Set("attestation", std::move(attestation));
+  Value notices = Value::Array();
+  for (const std::string& notice : config_.notices)
+    notices.items.push_back(Value::String(services_.redactor->Redact(notice)));
+  fields.Set("notices", std::move(notices));
+  Record(audit::Event::kPluginStart, std::move(fields));
+}
+
 Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
+  if (config_.sidecar.has_value()) return CallSidecar();
   auto instance = std::make_shared<Instance>();
   BULKHEAD_ASSIGN(const certs::Identity server, services_.authority->Issue(config_.uri, certs::Role::kServer));
   BULKHEAD_ASSIGN(const certs::TlsContext context,
@@ -216,15 +281,7 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   }
   instance->process = std::move(*process);
 
-  Value fields = Value::Object();
-  fields.Set("plugin", Value::String(name()));
-  fields.Set("tier", Value::String(std::string(tier())));
-  fields.Set("attestation", sandbox::ToValue(instance->process->attestation()));
-  Value notices = Value::Array();
-  for (const std::string& notice : config_.notices)
-    notices.items.push_back(Value::String(services_.redactor->Redact(notice)));
-  fields.Set("notices", std::move(notices));
-  Record(audit::Event::kPluginStart, std::move(fields));
+  RecordStart(sandbox::ToValue(instance->process->attestation()));
 
   auto ready = instance->process->WaitReady(options_.start_timeout);
   if (!ready.ok()) {
@@ -258,7 +315,9 @@ void PluginHost::Stop() {
     const std::lock_guard lock(instance->mutex);
     instance->stopping = true;
     instance->ended.notify_all();
+    for (const int fd : instance->waiting) ::shutdown(fd, SHUT_RDWR);
   }
+  if (instance->process == nullptr) return;
   instance->process->Kill();
   instance->process->WaitExit(std::chrono::seconds(10));
 }

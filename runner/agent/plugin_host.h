@@ -23,6 +23,7 @@
 #include "runner/base/clock.h"
 #include "runner/base/log.h"
 #include "runner/base/metrics.h"
+#include "runner/http/executor.h"
 #include "runner/redact/redactor.h"
 #include "runner/rpc/plugin_client.h"
 #include "runner/sandbox/launcher.h"
@@ -36,6 +37,7 @@ struct HostServices {
   const certs::Identity* agent_identity = nullptr;
   std::shared_ptr<const redact::Redactor> redactor;
   audit::AuditLog* audit = nullptr;
+  http::Executor* http = nullptr;  // for HTTP templates; null: they end in Error
   Metrics* metrics = nullptr;
   const Logger* log = nullptr;
   std::function<void(const Error&)> on_audit_failure;  // the agent must stop
@@ -49,8 +51,15 @@ struct HostOptions {
   std::optional<std::chrono::nanoseconds> try_again_after;
 };
 
+// A plugin that somebody else runs in this pod, without a compartment: called in plain HTTP, on loopback only.
+struct Sidecar {
+  std::string host;
+  uint16_t port = 0;
+};
+
 struct PluginConfig {
-  sandbox::SandboxSpec spec;
+  sandbox::SandboxSpec spec;  // of a sidecar only the name and the token
+  std::optional<Sidecar> sidecar;
   std::string uri;                   // SPIFFE id of its instances
   std::vector<std::string> handles;  // keys of template.plugin; empty: asked for every task
   std::vector<std::string> methods;  // RPC methods that it answers; empty: template.execute
@@ -96,7 +105,9 @@ class PluginHost {
   void Stop();
 
   const std::string& name() const { return config_.spec.name; }
-  std::string_view tier() const { return sandbox::TierName(config_.spec.tier); }
+  std::string_view tier() const {
+    return config_.sidecar.has_value() ? "sidecar" : sandbox::TierName(config_.spec.tier);
+  }
 
  private:
   struct Instance;
@@ -106,6 +117,8 @@ class PluginHost {
   Result<std::shared_ptr<Instance>> RunningLocked();
   void SetHealth(HostHealth health);
   Result<std::shared_ptr<Instance>> LaunchLocked();
+  std::shared_ptr<Instance> CallSidecar();
+  void RecordStart(Value attestation);
   Attempted CallOnce(std::string_view method, std::string_view body, SteadyTime deadline,
                      std::string_view extra_headers, rpc::Retry retry, bool alone);
   void Record(audit::Event event, Value fields);

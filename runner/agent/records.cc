@@ -84,6 +84,34 @@ audit::Record CallRecord(const Task& task, const Callee& callee, const HostCall&
   return {audit::Event::kCall, std::move(fields)};
 }
 
+audit::Record HttpRecord(const Task& task, const http::HttpOutcome& outcome, const TaskReport& report) {
+  Value fields = TaskFields(task);
+  Value requests = Value::Array();
+  for (const http::HttpHop& hop : outcome.hops) {
+    Value request = Value::Object();
+    request.Set("method", Text(hop.method));
+    request.Set("url", Text(hop.url));
+    if (!hop.rules.empty()) request.Set("rules", Text(hop.rules));
+    if (!hop.address.empty()) request.Set("address", Text(hop.address));
+    if (hop.status != 0) request.Set("status", Value::Number(hop.status));
+    requests.items.push_back(std::move(request));
+  }
+  fields.Set("requests", std::move(requests));
+  fields.Set("ms", Value::Number(Millis(outcome.elapsed)));
+  if (!outcome.response_sha256.empty()) {
+    fields.Set("responseBytes", Count(outcome.response_bytes));
+    fields.Set("responseSha256", Text(outcome.response_sha256));
+  }
+  if (outcome.masked > 0) fields.Set("masked", Count(outcome.masked));
+  fields.Set("applied", Value::Bool(outcome.result.has_value()));
+  fields.Set("phase", Text(report.phase));
+  if (report.stopped_by != Layer::kNone) {
+    fields.Set("stoppedBy", Text(LayerName(report.stopped_by)));
+    fields.Set("reason", Text(report.message));
+  }
+  return {audit::Event::kHttp, std::move(fields)};
+}
+
 audit::Record RefusalRecord(const Task& task, const TaskReport& report) {
   Value fields = TaskFields(task);
   fields.Set("phase", Text(report.phase));
@@ -112,6 +140,17 @@ void CountCall(std::string_view plugin, const rpc::CallResult& result, const Jud
   if (judgement.masked > 0) metrics.Add("bulkhead_secrets_masked_total", label, judgement.masked);
   if (report.stopped_by != Layer::kNone) {
     metrics.Add("bulkhead_tasks_stopped_total", label + "," + MetricLabel("layer", LayerName(report.stopped_by)));
+  }
+}
+
+void CountHttp(const http::HttpOutcome& outcome, const TaskReport& report, Metrics& metrics) {
+  metrics.Add("bulkhead_http_templates_total", MetricLabel("phase", report.phase));
+  for (const http::HttpHop& hop : outcome.hops)
+    metrics.Add("bulkhead_http_requests_total", MetricLabel("sent", hop.rules.empty() ? "refused" : "yes"));
+  if (outcome.masked > 0) metrics.Add("bulkhead_secrets_masked_total", MetricLabel("plugin", "(http)"), outcome.masked);
+  if (report.stopped_by != Layer::kNone) {
+    metrics.Add("bulkhead_tasks_stopped_total",
+                MetricLabel("plugin", "(http)") + "," + MetricLabel("layer", LayerName(report.stopped_by)));
   }
 }
 

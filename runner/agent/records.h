@@ -8,6 +8,7 @@
 #include "runner/agent/task.h"
 #include "runner/audit/audit_log.h"
 #include "runner/base/metrics.h"
+#include "runner/http/executor.h"
 
 namespace bulkhead::agent {
 
@@ -24,6 +25,9 @@ struct Callee {
 audit::Record CallRecord(const Task& task, const Callee& callee, const HostCall& call, const Judgement& judgement,
                          const TaskReport& report, bool decided);
 
+// One HTTP template.
+audit::Record HttpRecord(const Task& task, const http::HttpOutcome& outcome, const TaskReport& report);
+
 // A task that ended without a plugin's answer.
 audit::Record RefusalRecord(const Task& task, const TaskReport& report);
 
@@ -32,5 +36,6 @@ audit::Record RecoveredRecord(const Task& task, const TaskReport& report);
 
 void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement,
                const TaskReport& report, Metrics& metrics);
+void CountHttp(const http::HttpOutcome& outcome, const TaskReport& report, Metrics& metrics);
 
 }  // namespace bulkhead::agent

@@ -26,6 +26,11 @@ void Scheduler::Add(Task task) {
   AddLocked(std::move(state));
 }
 
+// What is no longer active is dropped where its turn would be.
+void Scheduler::Cancel(uint64_t task_id) {
+  Finish(task_id);
+}
+
 void Scheduler::Close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
@@ -43,10 +48,22 @@ void Scheduler::Resume(std::shared_ptr<TaskState> state, std::chrono::nanosecond
 
 void Scheduler::Requeue(std::shared_ptr<TaskState> state, std::chrono::nanoseconds delay) {
   const std::lock_guard lock(mutex_);
+  if (active_.find(state->task.id) == active_.end()) return;
   delayed_.push({std::chrono::steady_clock::now() + delay, order_++, std::move(state)});
   // Somebody has to wait for it: an idle worker re-reads the earliest due time.
   if (threads_.empty() && !stopping_) threads_.emplace_back(&Scheduler::Worker, this);
   work_.notify_one();
+}
+
+void Scheduler::Track(std::shared_ptr<TaskState> state) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t id = state->task.id;
+  active_.emplace(id, std::move(state));
+}
+
+bool Scheduler::IsActive(uint64_t task_id) const {
+  const std::lock_guard lock(mutex_);
+  return active_.find(task_id) != active_.end();
 }
 
 void Scheduler::Finish(uint64_t task_id) {
@@ -132,6 +149,10 @@ std::shared_ptr<TaskState> Scheduler::TakeLocked(Lane*& lane) {
     if (next_lane_ == lanes_.end()) next_lane_ = lanes_.begin();
     Lane& candidate = next_lane_->second;
     ++next_lane_;
+    while (!candidate.ready.empty() && active_.find(candidate.ready.front()->task.id) == active_.end()) {
+      candidate.ready.pop_front();
+      --ready_;
+    }
     if (candidate.ready.empty() || candidate.running >= workers_) continue;
     auto state = std::move(candidate.ready.front());
     candidate.ready.pop_front();

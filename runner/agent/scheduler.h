@@ -43,12 +43,17 @@ class Scheduler : public TaskQueue {
   ~Scheduler() override;  // JoinWorkers()
 
   void Add(Task task) override;
+  void Cancel(uint64_t task_id) override;
   void Close() override;
 
   // A task that was begun before: runs after `delay`.
   void Resume(std::shared_ptr<TaskState> state, std::chrono::nanoseconds delay);
   // Runs the task again after `delay`.
   void Requeue(std::shared_ptr<TaskState> state, std::chrono::nanoseconds delay);
+  // A task that has its end already and waits for its record: counts as not final until Finish.
+  void Track(std::shared_ptr<TaskState> state);
+  // Whether it was added, is not final, and was not cancelled.
+  bool IsActive(uint64_t task_id) const;
   // The task is final.
   void Finish(uint64_t task_id);
 

@@ -19,7 +19,7 @@ struct WorkflowRef {
   std::string uid;
 };
 
-// One plugin template to execute: immutable after the source made it.
+// One plugin or HTTP template to execute: immutable after the source made it.
 struct Task {
   uint64_t id = 0;  // unique among the tasks of one agent
   WorkflowRef workflow;
@@ -29,8 +29,15 @@ struct Task {
   std::string request;                   // the RPC's body: {"workflow":{"metadata":{...}},"template":{...}}
   // What the journal knows the task by; empty: nothing is journalled, and calls carry no idempotency key.
   std::string key;
+  // How many tasks of the same key there were before: a workflow that is tried again brings its node ids again.
+  int generation = 0;
   // Set: the task cannot be executed, and fails with this sentence without any plugin being asked.
   std::string defect;
+
+  // template.http, for an HTTP template: a mapping, read strictly when it is executed. Null for a plugin template.
+  Value http;
+
+  bool is_http() const { return !http.is_null(); }
 };
 
 // "Succeeded", "Skipped", "Omitted", "Failed" and "Error" end a node (Argo's NodePhase.Fulfilled).
@@ -39,11 +46,11 @@ bool IsFulfilled(std::string_view phase);
 // Which defence ended a task, for people and for metrics. kNone: the plugin's own result stands.
 enum class Layer {
   kNone,
-  kTask,     // the task itself: nothing here can execute it
+  kTask,     // the task itself: it cannot be read, or nothing here executes it
   kSandbox,  // the compartment ended the plugin, or could not be had
   kRpc,      // no trustworthy HTTP answer within the bounds
   kDecode,   // the reply's bytes
-  kPolicy,   // the reply's mutations
+  kPolicy,   // the reply's mutations, or where an HTTP template may go
   kTimeout,  // the bound on the whole run
 };
 std::string_view LayerName(Layer layer);  // "", "sandbox", "rpc", ...
@@ -62,6 +69,7 @@ struct TaskReport {
   std::string message;  // redacted; may hold plugin text, so escape it for a terminal
   Value result;         // NodeResult {phase, message, outputs, progress}, redacted, encoded anew
   bool final = true;
+  bool recovered = false;  // an agent before this one had it, and may have delivered it
   Layer stopped_by = Layer::kNone;
   int calls = 0;                        // RPC attempts so far, all plugins
   std::chrono::nanoseconds elapsed{0};  // in calls, so far
@@ -76,6 +84,8 @@ class TaskQueue {
  public:
   virtual ~TaskQueue() = default;
   virtual void Add(Task task) = 0;
+  // The task does not exist any more: it is not begun again. What runs of it now goes on to its end.
+  virtual void Cancel(uint64_t /*task_id*/) {}
   // No more tasks will come: the agent ends when the last one is final.
   virtual void Close() = 0;
 };

@@ -177,6 +177,7 @@ std::string_view EventName(Event event) {
     case Event::kPluginStart: return "plugin.start";
     case Event::kPluginExit: return "plugin.exit";
     case Event::kCall: return "call";
+    case Event::kHttp: return "http";
     case Event::kRefusal: return "refusal";
     case Event::kTierRefused: return "tier.refused";
     case Event::kTaskRecovered: return "task.recovered";

@@ -27,6 +27,7 @@ enum class Event {
   kPluginStart,
   kPluginExit,
   kCall,
+  kHttp,
   kRefusal,
   kTierRefused,
   kTaskRecovered,

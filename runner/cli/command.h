@@ -6,6 +6,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "runner/base/result.h"
@@ -20,12 +21,17 @@ inline constexpr int kExitUsage = 2;
 // Set by the verb that was given; called once parsing is over.
 using Action = std::function<int()>;
 
+void AddAgent(CLI::App& app, Action& action);
 void AddRun(CLI::App& app, Action& action);
 void AddServe(CLI::App& app, Action& action);
 void AddDoctor(CLI::App& app, Action& action);
 void AddPolicy(CLI::App& app, Action& action);
 void AddAudit(CLI::App& app, Action& action);
 void AddPlugin(CLI::App& app, Action& action);
+
+// Called as `argoexec` with a verb other than `agent`: becomes the real argoexec, which is installed in a folder `argo`
+// beside this program. Returns only when there is nothing to hand on, or the exit code when that failed.
+std::optional<int> HandOnArgoexec(int argc, char** argv);
 
 // "error: <line>" for each line of the message, escaped, on standard error; returns the exit code.
 int Fail(const Error& error);

@@ -39,6 +39,8 @@ bool StandardDescriptorsOpen() {
 }
 
 int Main(int argc, char** argv) {
+  // Before anything that a program started by exec(2) would inherit.
+  if (const auto code = HandOnArgoexec(argc, argv); code.has_value()) return *code;
   Harden();
   if (!StandardDescriptorsOpen()) return kExitUsage;
   CLI::App app(
@@ -56,6 +58,7 @@ int Main(int argc, char** argv) {
       "Exit codes: 0 success; 1 a task failed or was refused, or a log does not verify; 2 usage or configuration.");
   Action action;
   AddRun(app, action);
+  AddAgent(app, action);
   AddServe(app, action);
   AddDoctor(app, action);
   AddPolicy(app, action);

@@ -5,6 +5,7 @@
 
 #include "runner/cli/command.h"
 #include "runner/cli/print.h"
+#include "runner/http/egress.h"
 
 namespace bulkhead::cli {
 
@@ -13,7 +14,10 @@ namespace {
 int Check(const std::vector<std::string>& paths) {
   auto policies = policy::LoadPolicies(paths);
   if (!policies.ok()) return Fail(policies.error());
-  const std::vector<std::string> names = policies->Names();
+  auto egress = http::LoadEgressPolicies(paths);
+  if (!egress.ok()) return Fail(egress.error());
+  std::vector<std::string> names = policies->Names();
+  for (const std::string& name : egress->Names()) names.push_back(name);
   Print("ok: " + std::to_string(names.size()) + (names.size() == 1 ? " policy" : " policies") + "\n");
   for (const std::string& name : names) Print("  " + name + "\n");
   return kExitOk;

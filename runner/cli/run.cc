@@ -46,18 +46,22 @@ int Run(RunFlags& flags) {
 }  // namespace
 
 void AddRun(CLI::App& app, Action& action) {
-  CLI::App* const verb =
-      app.add_subcommand("run", "Run the plugin tasks of WorkflowTaskSets or simple Workflows here, without a cluster");
+  CLI::App* const verb = app.add_subcommand(
+      "run", "Run the plugin and HTTP tasks of WorkflowTaskSets or simple Workflows here, without a cluster");
   const auto flags = std::make_shared<RunFlags>();
   SessionOptions& session = flags->session;
   verb->add_option("FILE", session.inputs,
                    "WorkflowTaskSet or Workflow manifests (YAML or JSON, several documents), folders of them, or -")
       ->required();
-  verb->add_option("--plugins", session.plugins, "ExecutorPlugin manifests or their ConfigMaps: files or folders")
-      ->required()
+  verb->add_option(
+          "--plugins", session.plugins,
+          "ExecutorPlugin manifests or their ConfigMaps, and the Secrets that they and HTTP templates name: files "
+          "or folders. Not needed for HTTP templates alone")
       ->option_text("PATH...");
-  verb->add_option("--policy", session.policies,
-                   "Policies that say what plugins may change: files or folders. Without one every reply is refused")
+  verb->add_option(
+          "--policy", session.policies,
+          "Policies that say what plugins may change and where HTTP templates may go: files or folders. Without "
+          "one everything is refused")
       ->option_text("PATH...");
   verb->add_option("--audit", session.audit, "The audit log; continued if it is there and verifies")
       ->capture_default_str()

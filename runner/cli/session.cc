@@ -3,6 +3,8 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -15,6 +17,7 @@
 #include "runner/cli/print.h"
 #include "runner/cli/progress.h"
 #include "runner/cli/signals.h"
+#include "runner/http/executor.h"
 #include "runner/source/local.h"
 #include "runner/source/manifest.h"
 
@@ -29,17 +32,38 @@ struct Inputs {
   std::vector<source::LocalSet> sets;
   std::vector<agent::PluginManifest> plugins;
   policy::PolicySet policies;
+  http::EgressPolicies egress;
+  std::map<std::string, std::string, std::less<>> references;  // "<secret>/<key>" to its value, for HTTP templates
   std::vector<redact::NamedSecret> secrets;
 };
 
 // --- reading --------------------------------------------------------------------------------------
 
+// HTTP templates alone need no plugin.
+Status CheckNoPluginIsNeeded(const std::vector<source::LocalSet>& sets) {
+  for (const source::LocalSet& set : sets) {
+    for (const auto& stage : set.stages) {
+      for (const agent::Task& task : stage) {
+        if (!task.is_http())
+          return Error(Code::kInvalidInput, "task " + task.node + " is for a plugin: give its manifest with --plugins");
+      }
+    }
+  }
+  return OkStatus();
+}
+
 Result<Inputs> ReadInputs(const SessionOptions& options) {
   Inputs inputs;
   BULKHEAD_ASSIGN(inputs.sets, source::LoadSets(options.inputs));
-  BULKHEAD_ASSIGN(inputs.plugins, source::LoadPlugins(options.plugins));
+  if (!options.plugins.empty()) {
+    BULKHEAD_ASSIGN(inputs.plugins, source::LoadPlugins(options.plugins));
+    BULKHEAD_ASSIGN(inputs.references, source::LoadSecrets(options.plugins));
+  } else {
+    BULKHEAD_TRY(CheckNoPluginIsNeeded(inputs.sets));
+  }
   if (!options.policies.empty()) {
     BULKHEAD_ASSIGN(inputs.policies, policy::LoadPolicies(options.policies));
+    BULKHEAD_ASSIGN(inputs.egress, http::LoadEgressPolicies(options.policies));
   }
   BULKHEAD_TRY(ReadSecretFiles(options.secret_files, inputs.secrets));
   BULKHEAD_TRY(CheckRootfs(options.rootfs, inputs.plugins));
@@ -108,8 +132,25 @@ class Session {
     services_.redactor = redactor_;
     services_.audit = audit_.get();
     services_.metrics = &metrics_;
+    MakeHttp();
     services_.log = &log_;
     return OkStatus();
+  }
+
+  void MakeHttp() {
+    http::ExecutorOptions options;
+    options.policies = &inputs_.egress;
+    options.redactor = redactor_;
+    options.proxies = http::ProxySettings::FromEnvironment([](const char* name) { return std::getenv(name); });
+    options.secrets = [this](std::string_view, std::string_view secret, std::string_view key) -> Result<Secret> {
+      const std::string name = std::string(secret) + "/" + std::string(key);
+      const auto found = inputs_.references.find(name);
+      if (found != inputs_.references.end()) return Secret(found->second);
+      return Error(Code::kNotFound, "secret " + EscapeForTerminal(name) +
+                                        " is not there: give a kind: Secret document that has it with --plugins");
+    };
+    http_ = std::make_unique<http::Executor>(std::move(options));
+    services_.http = http_.get();
   }
 
   Result<agent::RunOutcome> RunAgent() {
@@ -196,6 +237,7 @@ class Session {
   certs::Identity agent_identity_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<audit::AuditLog> audit_;
+  std::unique_ptr<http::Executor> http_;
   agent::HostServices services_;
   std::unique_ptr<source::LocalRun> run_;
 };

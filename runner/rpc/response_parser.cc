@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMostHeaders = 128;
 constexpr size_t kReserveBody = 64U << 10U;
+constexpr int kMostInterim = 8;
 
 int HexValue(char c) {
   if (IsDigit(c)) return c - '0';
@@ -106,9 +107,15 @@ void ResponseParser::ParseHead() {
     if (!std::all_of(line.begin(), line.end(), IsTextChar)) return Fail("a control character in the response's header");
     if (!first && ++headers > kMostHeaders)
       return Fail("more than " + std::to_string(kMostHeaders) + " header fields in the response");
-    if (!(first ? ParseStatusLine(line) : ParseHeader(line))) return;
+    if (first && !ParseStatusLine(line)) return;
+    // The fields of an interim response say nothing about the one to come.
+    if (!first && status_ >= 200 && !ParseHeader(line)) return;
   }
-  ChooseFraming();
+  if (status_ < 200) {
+    ++interim_;
+  } else {
+    ChooseFraming();
+  }
 }
 
 bool ResponseParser::ParseStatusLine(std::string_view line) {
@@ -121,8 +128,9 @@ bool ResponseParser::ParseStatusLine(std::string_view line) {
   }
   http_1_0_ = line[7] == '0';
   status_ = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
-  if (line.size() > 13) reason_phrase_ = std::string(line.substr(13));
-  if (status_ < 200) {
+  reason_phrase_ = line.size() > 13 ? std::string(line.substr(13)) : "";
+  // 101 would change the protocol.
+  if (status_ < 200 && (!limits_.skip_interim || status_ == 101 || interim_ == kMostInterim)) {
     Fail("an interim HTTP response (" + std::to_string(status_) + "), which was not asked for");
     return false;
   }
@@ -185,7 +193,7 @@ void ResponseParser::ChooseFraming() {
     return Fail(has_length_ ? "both Transfer-Encoding and Content-Length in the response"
                             : "Transfer-Encoding in an HTTP/1.0 response");
   }
-  if (status_ == 204 || status_ == 304) {
+  if (status_ == 204 || status_ == 304 || limits_.no_body) {
     state_ = State::kDone;
     return;
   }

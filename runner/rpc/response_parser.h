@@ -1,8 +1,8 @@
 // ResponseParser: one HTTP/1.x response from hostile bytes, with the strictness of RFC 9112.
 //
 // Refused: lines that don't end in CRLF, folded header lines, both or several of Content-Length and
-// Transfer-Encoding, any transfer coding but chunked, control characters, interim (1xx) responses, and
-// whatever exceeds the limits: all that two readers could see differently. Not thread-safe.
+// Transfer-Encoding, any transfer coding but chunked, control characters, interim (1xx) responses unless
+// asked for, and whatever exceeds the limits: all that two readers could see differently. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,10 @@ struct ResponseLimits {
   size_t head_bytes = 16U << 10U;  // status line and headers; chunk extensions and trailers count too
   size_t body_bytes = 1U << 20U;
   std::string_view peer = "plugin";  // who answers, for messages; a literal
+  // The response to a HEAD or CONNECT request: it ends with its head, whatever its fields say of a body.
+  bool no_body = false;
+  // Skips interim responses (1xx but 101), which web servers may send unasked; else they are refused.
+  bool skip_interim = false;
 };
 
 class ResponseParser {
@@ -85,6 +89,7 @@ class ResponseParser {
   std::string reason_phrase_;
   bool http_1_0_ = false;
   bool keep_alive_ = false;
+  int interim_ = 0;  // responses skipped
   bool says_close_ = false;
   bool says_keep_alive_ = false;
   bool has_length_ = false;

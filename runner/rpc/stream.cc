@@ -100,7 +100,11 @@ Result<std::unique_ptr<Stream>> OpenPlainLoopback(UniqueFd fd) {
   }
   if (!IsLoopback(local) || !IsLoopback(peer))
     return Error(Code::kPermissionDenied, "plain HTTP is spoken on loopback only, and this connection leaves it");
-  return std::unique_ptr<Stream>(std::make_unique<Plain>(std::move(fd)));
+  return OpenPlain(std::move(fd));
+}
+
+std::unique_ptr<Stream> OpenPlain(UniqueFd fd) {
+  return std::make_unique<Plain>(std::move(fd));
 }
 
 }  // namespace bulkhead::rpc

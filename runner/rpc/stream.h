@@ -1,4 +1,4 @@
-// Stream: the bytes of one connection, over TLS or, on loopback only and only where that was asked for, plain.
+// Stream: the bytes of one connection, over TLS or, only where that was asked for, plain.
 #pragma once
 
 #include <memory>
@@ -28,5 +28,9 @@ Result<std::unique_ptr<Stream>> OpenTls(const certs::TlsContext& context, Unique
 
 // kPermissionDenied unless both ends of the connected socket are loopback addresses: nobody else is to read along.
 Result<std::unique_ptr<Stream>> OpenPlainLoopback(UniqueFd fd);
+
+// To wherever the connected socket leads; for the web servers that an egress policy allows by scheme http, never for
+// a plugin.
+std::unique_ptr<Stream> OpenPlain(UniqueFd fd);
 
 }  // namespace bulkhead::rpc

@@ -97,10 +97,40 @@ class ContainerReader {
     } else if (const Value* map = fields.OfKind("configMapKeyRef", Value::Kind::kObject)) {
       present = ReadKeyRef(*map, "configMapKeyRef", references_.config_maps, "kind: ConfigMap", read);
     }
-    fields.Refuse("fieldRef", "is not supported here: there is no pod whose fields it could name");
+    if (references_.pod.has_value()) {
+      if (const Value* field = fields.OfKind("fieldRef", Value::Kind::kObject)) ReadFieldRef(*field, read);
+    } else {
+      fields.Refuse("fieldRef", "is not supported here: there is no pod whose fields it could name");
+    }
     fields.Refuse("resourceFieldRef", "is not supported; write the value out");
     fields.Done();
     return present;
+  }
+
+  // metadata.labels['x'] and metadata.annotations['x'], or a path of names, as the downward API has them.
+  void ReadFieldRef(const Value& ref, agent::EnvVar& read) {
+    Fields fields(ref, "fieldRef", diagnostics_);
+    const std::string path = fields.RequiredString("fieldPath");
+    fields.Ignore("apiVersion");
+    fields.Done();
+    const Value* at = &*references_.pod;
+    std::string_view rest = path;
+    while (!rest.empty() && at != nullptr) {
+      const size_t end = rest.find_first_of(".[");
+      at = at->Find(rest.substr(0, end));
+      if (end == std::string_view::npos) break;
+      rest.remove_prefix(end);
+      if (rest.starts_with("['") && rest.ends_with("']")) {
+        at = at == nullptr ? nullptr : at->Find(rest.substr(2, rest.size() - 4));
+        break;
+      }
+      rest.remove_prefix(1);
+    }
+    if (at == nullptr || (!at->is_string() && !at->is_number())) {
+      diagnostics_.Add(ref.at, "fieldRef \"" + EscapeForTerminal(path) + "\" is no text of the agent's pod");
+      return;
+    }
+    read.value = at->text;
   }
 
   bool ReadKeyRef(const Value& ref, std::string_view what,

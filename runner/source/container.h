@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "runner/agent/plugin_manifest.h"
@@ -13,6 +14,7 @@ namespace bulkhead::source {
 struct References {
   std::map<std::string, std::string, std::less<>> secrets;
   std::map<std::string, std::string, std::less<>> config_maps;
+  std::optional<Value> pod;  // the agent's own, for fieldRef
 };
 
 // Reads `container` into `manifest`; adds what is wrong to `diagnostics`.

@@ -1,6 +1,6 @@
 // The local source: WorkflowTaskSets, and Workflows simple enough to need no controller, from files.
 //
-// A Workflow is taken when its entrypoint is a plugin template, or `steps` of plugin templates with
+// A Workflow is taken when its entrypoint is a plugin or HTTP template, or `steps` of such templates with
 // literal arguments. Whatever else it uses is an error naming the construct and its place: nothing is
 // skipped or approximated.
 #pragma once

@@ -4,6 +4,8 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "runner/base/io.h"
 #include "runner/base/text.h"
@@ -21,10 +23,7 @@ constexpr auto kMethods =
     std::to_array<std::string_view>({"template.execute", "workflow.preOperate", "workflow.postOperate",
                                      "node.preExecute", "node.postExecute", "parameters.add"});
 
-struct Document {
-  std::string file;
-  Value value;
-};
+using Document = PluginDocument;
 
 std::string KindOf(const Value& document) {
   const Value* const kind = document.Find("kind");
@@ -210,7 +209,70 @@ void ReadPluginConfigMap(const Value& document, const References& references, Di
     diagnostics.Add(container->at, status.error().message());
 }
 
-Result<std::vector<Document>> ReadDocuments(const std::vector<std::string>& files) {
+// --- what env refers to --------------------------------------------------------------------------
+
+// The containers of a document; those in a ConfigMap's text are parsed.
+void CollectContainers(const Document& document, std::vector<Value>& containers) {
+  if (IsPluginConfigMap(document.value)) {
+    const Value* const data = document.value.Find("data");
+    const Value* const text = data == nullptr ? nullptr : data->Find("sidecar.container");
+    if (text == nullptr || !text->is_string()) return;
+    auto parsed = ParseYaml(text->text, document.file);
+    if (parsed.ok() && parsed->size() == 1) containers.push_back(std::move(parsed->front()));
+    return;
+  }
+  const Value* at = &document.value;
+  for (const std::string_view key : {"spec", "sidecar", "container"}) {
+    at = at->Find(key);
+    if (at == nullptr) return;
+  }
+  containers.push_back(*at);
+}
+
+struct Wanted {
+  std::set<std::pair<std::string, std::string>> objects;  // kind, name
+  bool pod = false;
+};
+
+void CollectWanted(const Value& container, Wanted& wanted) {
+  const Value* const env = container.Find("env");
+  if (env == nullptr || !env->is_array()) return;
+  for (const Value& variable : env->items) {
+    const Value* const from = variable.Find("valueFrom");
+    if (from == nullptr) continue;
+    for (const auto& [ref, kind] : {std::pair("secretKeyRef", "Secret"), std::pair("configMapKeyRef", "ConfigMap")}) {
+      const Value* const named = from->Find(ref);
+      const Value* const name = named == nullptr ? nullptr : named->Find("name");
+      if (name != nullptr && IsDnsName(name->text)) wanted.objects.emplace(kind, name->text);
+    }
+    wanted.pod = wanted.pod || from->Find("fieldRef") != nullptr;
+  }
+}
+
+// Adds what `documents` refer to and do not hold.
+Status Fetch(std::vector<Document>& documents, const ObjectLookup& lookup, References& references) {
+  if (!lookup) return OkStatus();
+  std::vector<Value> containers;
+  for (const Document& document : documents) CollectContainers(document, containers);
+  Wanted wanted;
+  for (const Value& container : containers) CollectWanted(container, wanted);
+  for (const Document& document : documents) wanted.objects.erase({KindOf(document.value), NameOf(document.value)});
+  for (const auto& [kind, name] : wanted.objects) {
+    BULKHEAD_ASSIGN(std::optional<Value> object, lookup(kind, name));
+    if (!object.has_value()) continue;  // an error at the reference, unless that is optional
+    object->Set("kind", Value::String(kind));
+    documents.push_back({kind + " " + name, std::move(*object)});
+  }
+  if (wanted.pod) {
+    BULKHEAD_ASSIGN(references.pod, lookup("Pod", ""));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<std::vector<PluginDocument>> ReadPluginDocuments(const std::vector<std::string>& paths) {
+  BULKHEAD_ASSIGN(const std::vector<std::string> files, ExpandYamlPaths(paths));
   std::vector<Document> documents;
   for (const std::string& file : files) {
     BULKHEAD_ASSIGN(const std::string text, ReadInput(file));
@@ -221,6 +283,8 @@ Result<std::vector<Document>> ReadDocuments(const std::vector<std::string>& file
   }
   return documents;
 }
+
+namespace {
 
 Status CheckDistinct(const std::vector<agent::PluginManifest>& manifests) {
   std::map<std::string, const agent::PluginManifest*> names;
@@ -245,15 +309,31 @@ Status CheckDistinct(const std::vector<agent::PluginManifest>& manifests) {
 
 }  // namespace
 
-Result<std::vector<agent::PluginManifest>> LoadPlugins(const std::vector<std::string>& paths) {
-  BULKHEAD_ASSIGN(const std::vector<std::string> files, ExpandYamlPaths(paths));
-  BULKHEAD_ASSIGN(const std::vector<Document> documents, ReadDocuments(files));
+Result<std::map<std::string, std::string, std::less<>>> LoadSecrets(const std::vector<std::string>& paths) {
+  BULKHEAD_ASSIGN(const std::vector<Document> documents, ReadPluginDocuments(paths));
+  References references;
+  for (const Document& document : documents) {
+    if (KindOf(document.value) != "Secret") continue;
+    Diagnostics diagnostics(document.file);
+    ReadReferences(document, diagnostics, references);
+    BULKHEAD_TRY(diagnostics.ToStatus());
+  }
+  return std::move(references.secrets);
+}
 
+Result<std::vector<agent::PluginManifest>> LoadPlugins(const std::vector<std::string>& paths) {
+  BULKHEAD_ASSIGN(std::vector<Document> documents, ReadPluginDocuments(paths));
+  return ReadPlugins(std::move(documents), {});
+}
+
+Result<std::vector<agent::PluginManifest>> ReadPlugins(std::vector<PluginDocument> documents,
+                                                       const ObjectLookup& lookup) {
+  References references;
+  BULKHEAD_TRY(Fetch(documents, lookup, references));
   std::vector<std::string> errors;
   const auto collect = [&](const Diagnostics& diagnostics) {
     if (auto status = diagnostics.ToStatus(); !status.ok()) errors.push_back(status.error().message());
   };
-  References references;
   for (const Document& document : documents) {
     const std::string kind = KindOf(document.value);
     if (kind != "Secret" && (kind != "ConfigMap" || IsPluginConfigMap(document.value))) continue;

@@ -9,17 +9,18 @@
 #include "runner/base/secret.h"
 #include "runner/base/text.h"
 #include "runner/base/yaml.h"
+#include "runner/http/template.h"
 
 namespace bulkhead::source {
 
 namespace {
 
 constexpr std::string_view kNotRun =
-    "is not run by `bulkhead run`: it takes plugin templates, and `steps` of them with literal arguments";
+    "is not run by `bulkhead run`: it takes plugin and HTTP templates, and `steps` of them with literal arguments";
 
-// Everything but "plugin" that makes a template do something.
-constexpr std::array<std::string_view, 10> kOtherWork = {"container", "script",  "resource",     "dag",   "data",
-                                                         "http",      "suspend", "containerSet", "steps", "inline"};
+// Everything but "plugin" and "http" that makes a template do something.
+constexpr std::array<std::string_view, 9> kOtherWork = {"container", "script",       "resource", "dag",   "data",
+                                                        "suspend",   "containerSet", "steps",    "inline"};
 
 using Parameters = std::map<std::string, std::string, std::less<>>;
 
@@ -108,7 +109,7 @@ std::string TextOf(const Value& object, std::string_view key) {
   return value != nullptr && value->is_string() ? value->text : "";
 }
 
-// Checks that it is a plugin template and nothing else, and makes the task.
+// Checks that it is a plugin or HTTP template and nothing else, and makes the task.
 agent::Task MakeTask(const agent::WorkflowRef& workflow, std::string node, const Value& plugin_template,
                      Diagnostics& diagnostics) {
   agent::Task task;
@@ -127,10 +128,16 @@ agent::Task MakeTask(const agent::WorkflowRef& workflow, std::string node, const
     }
   }
   const Value* const plugin = plugin_template.Find("plugin");
+  if (const Value* http = plugin_template.Find("http")) {
+    if (plugin != nullptr) diagnostics.Add(http->at, "a template is for http or for a plugin, not for both");
+    http::ReadHttpTemplate(*http, diagnostics);
+    task.http = *http;
+    return task;
+  }
   if (plugin == nullptr || !plugin->is_object() || plugin->members.size() != 1) {
     diagnostics.Add(plugin == nullptr ? plugin_template.at : plugin->at,
                     "template \"" + EscapeForTerminal(task.template_name) +
-                        "\" needs \"plugin\" with exactly one key, the plugin it is for");
+                        "\" needs \"plugin\" with exactly one key, the plugin it is for, or \"http\"");
     return task;
   }
   task.plugin_keys.push_back(plugin->members.front().key);
@@ -325,7 +332,8 @@ class WorkflowReader {
   // `entry_arguments`: the workflow's own, which an entrypoint's inputs take by name.
   void AddTask(const Value& declared, std::string node, const Parameters& entry_arguments,
                const Parameters& arguments) {
-    RefuseOthers(declared, "template \"" + TextOf(declared, "name") + "\"", {"name", "plugin", "inputs", "outputs"});
+    RefuseOthers(declared, "template \"" + TextOf(declared, "name") + "\"",
+                 {"name", "plugin", "http", "inputs", "outputs"});
     Value resolved = declared;
     Parameters values = Globals();
     if (Value* const inputs = resolved.Find("inputs")) {
@@ -379,6 +387,15 @@ LocalSet ReadSet(const Value& document, Diagnostics& diagnostics) {
                                      "\" is not run here; WorkflowTaskSet and Workflow are" + DidYouMean(kind, kKinds));
   }
   return {};
+}
+
+agent::Task ReadTask(const agent::WorkflowRef& workflow, std::string node, const Value& task_template,
+                     Diagnostics& diagnostics) {
+  return MakeTask(workflow, std::move(node), task_template, diagnostics);
+}
+
+std::string OwnerUidOf(const Value& metadata) {
+  return OwnerUid(metadata).value_or("");
 }
 
 }  // namespace bulkhead::source

@@ -1,8 +1,8 @@
 // What the sandbox, mutual TLS, policy, redaction and audit cost: each figure as a ratio to a bare run in
 // the same process of measurement, so that it holds on any machine.
 //
-// Usage: bulkhead-bench [launch|calls|memory ...]; without a name, all. `whole` makes only the sandboxed half of
-// `calls`, for a profiler. Exit code 1 when a ratio is worse than what README.md promises.
+// Usage: bulkhead-bench [launch|calls|journal|memory ...]; without a name, all. `whole` makes only the sandboxed half
+// of `calls`, for a profiler. Exit code 1 when a ratio is worse than what README.md promises.
 #include <fcntl.h>
 #include <httplib.h>
 #include <spawn.h>
@@ -38,6 +38,7 @@ using Clock = std::chrono::steady_clock;
 constexpr double kMostStrictToBwrap = 1.0;
 constexpr double kMostRestrictedToBare = 3.0;
 constexpr double kLeastCallsToPlain = 0.5;
+constexpr double kLeastJournalledToNot = 0.7;
 constexpr double kMostResidentMib = 25;
 
 int failures = 0;
@@ -203,7 +204,8 @@ double PlainRate(const std::string& plugin, size_t calls) {
 // All tasks at once, and a count of what came back.
 class Flood : public agent::TaskSource, public agent::ResultSink {
  public:
-  explicit Flood(size_t tasks) : tasks_(tasks) {}
+  // With a journal, a result counts when it is durable there, as before a patch that delivers it.
+  explicit Flood(size_t tasks, agent::Journal* journal = nullptr) : tasks_(tasks), journal_(journal) {}
   void Start(agent::TaskQueue& queue) override {
     begin_ = Clock::now();
     for (size_t i = 0; i < tasks_; ++i) {
@@ -214,6 +216,7 @@ class Flood : public agent::TaskSource, public agent::ResultSink {
       task.template_name = "t";
       task.plugin_keys = {"noop"};
       task.request = kRequest;
+      if (journal_ != nullptr) task.key = "5f9f2b4e-0000-4000-8000-000000000001/" + task.node;
       queue.Add(std::move(task));
     }
     queue.Close();
@@ -221,11 +224,18 @@ class Flood : public agent::TaskSource, public agent::ResultSink {
   void Deliver(const agent::TaskReport& report) override {
     if (report.phase != "Succeeded") Die("a task did not succeed: " + report.message);
     last_ = Clock::now();
+    // As before the last patch.
+    if (++delivered_ == tasks_ && journal_ != nullptr) {
+      Must(journal_->Sync());
+      last_ = Clock::now();
+    }
   }
   double Rate() const { return static_cast<double>(tasks_) / std::chrono::duration<double>(last_ - begin_).count(); }
 
  private:
   const size_t tasks_;
+  agent::Journal* const journal_;
+  size_t delivered_ = 0;
   Clock::time_point begin_;
   Clock::time_point last_;
 };
@@ -243,7 +253,8 @@ spec:
     - {id: value, path: "node.outputs.parameters[answer].value", value: {pattern: "[0-9]{1,4}"}}
 )";
 
-double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const std::string& audit_path, size_t calls) {
+double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const std::string& audit_path, size_t calls,
+                 agent::Journal* journal = nullptr) {
   const bulkhead::Clock clock;
   const auto authority = Must(certs::Authority::Create("bench", std::chrono::hours(1), clock));
   const auto agent_identity =
@@ -283,8 +294,9 @@ double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const s
   Must(host.Start());
   agent::AgentOptions options;
   options.workers = kWorkers;
+  options.journal = journal;
   agent::Agent agent({&host}, policies, services, options);
-  Flood flood(calls);
+  Flood flood(calls, journal);
   const agent::RunOutcome outcome = agent.Run(flood, flood);
   if (outcome.audit_failure.has_value()) Die(outcome.audit_failure->message());
   host.Stop();
@@ -303,6 +315,35 @@ bool Calls(sandbox::Launcher& launcher, const std::string& plugin) {
   std::printf("calls a second, 16 workers, median of 3: plain httplib %.0f, whole way (strict) %.0f\n", Median(plain),
               Median(whole));
   return Report("calls, whole way / plain httplib", Median(whole) / Median(plain), kLeastCallsToPlain, false);
+}
+
+// --- journal --------------------------------------------------------------------------------------
+
+bool Journalled(sandbox::Launcher& launcher, const std::string& plugin) {
+  const TempDir folder = Must(TempDir::Create("bulkhead-bench-"));
+  constexpr size_t kTasks = 10'000;
+  std::vector<double> bare;
+  std::vector<double> journalled;
+  for (int round = 0; round < 3; ++round) {
+    const std::string place = folder.path() + "/" + std::to_string(round);
+    auto journal = Must(agent::Journal::Open(place, {}));
+    bare.push_back(WholeRate(launcher, plugin, place + "/bare.jsonl", kTasks));
+    // As the sink does, before each of at most 20 patches a second.
+    std::atomic<bool> over = false;
+    std::thread syncs([&] {
+      while (!over) {
+        Must(journal->Sync());
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      }
+    });
+    journalled.push_back(WholeRate(launcher, plugin, place + "/journalled.jsonl", kTasks, journal.get()));
+    over = true;
+    syncs.join();
+  }
+  std::printf(
+      "10,000 tasks, 16 workers, median of 3: without a journal %.0f tasks/s, to journalled results %.0f tasks/s\n",
+      Median(bare), Median(journalled));
+  return Report("tasks, journalled / not", Median(journalled) / Median(bare), kLeastJournalledToNot, false);
 }
 
 // --- memory ---------------------------------------------------------------------------------------
@@ -371,6 +412,7 @@ int Main(int argc, char** argv) {
   auto launcher = Must(sandbox::Launcher::Create(features, {}));
   if (chosen("launch")) Measure([&] { return Launch(*launcher); });
   if (chosen("calls")) Measure([&] { return Calls(*launcher, plugin); });
+  if (chosen("journal")) Measure([&] { return Journalled(*launcher, plugin); });
   if (!names.empty() && chosen("whole")) {
     const TempDir folder = Must(TempDir::Create("bulkhead-bench-"));
     std::printf("%.0f calls a second\n", WholeRate(*launcher, plugin, folder.path() + "/audit", 100'000));

@@ -21,11 +21,12 @@ MAY_INCLUDE = {
     "runner/audit": {"runner/base"},
     "runner/rpc": {"runner/base", "certs"},
     "runner/sandbox": {"runner/base", "certs"},
-    "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox"},
+    "runner/http": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/rpc"},
+    "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http"},
     "runner/kube": {"runner/base", "certs", "runner/rpc"},
-    "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube"},
+    "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube", "runner/http"},
     "runner/gateway": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
-    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
+    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
 }
 
 

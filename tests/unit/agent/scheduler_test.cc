@@ -149,5 +149,46 @@ TEST(Scheduler, AnInterruptEndsTheWait) {
   interrupter.join();
 }
 
+TEST(Scheduler, ACancelledTaskIsNeitherBegunNorBegunAgainAndTheOthersAre) {
+  std::mutex mutex;
+  std::vector<uint64_t> ran;
+  Scheduler* self = nullptr;
+  Door door;
+  Scheduler scheduler(1, LaneOf, [&](std::shared_ptr<TaskState> state) {
+    const uint64_t id = state->task.id;
+    {
+      const std::lock_guard lock(mutex);
+      ran.push_back(id);
+    }
+    if (id != 1) return self->Finish(id);
+    door.Pass();
+    self->Requeue(std::move(state), milliseconds(0));
+  });
+  self = &scheduler;
+  for (uint64_t id = 1; id <= 4; ++id) scheduler.Add(NewTask(id));
+  door.WaitFor(1);
+  scheduler.Cancel(1);
+  scheduler.Cancel(2);
+  scheduler.Cancel(3);
+  EXPECT_FALSE(scheduler.IsActive(2));
+  EXPECT_TRUE(scheduler.IsActive(4));
+  scheduler.Close();
+  door.Open();
+  EXPECT_TRUE(scheduler.WaitDone(Soon()));
+  scheduler.JoinWorkers();
+  EXPECT_EQ(ran, (std::vector<uint64_t>{1, 4}));
+}
+
+TEST(Scheduler, AfterAnInterruptItWaitsForWhatRuns) {
+  Door door;
+  Scheduler scheduler(2, LaneOf, [&](std::shared_ptr<TaskState>) { door.Pass(); });
+  scheduler.Add(NewTask(1));
+  door.WaitFor(1);
+  scheduler.Interrupt();
+  EXPECT_FALSE(scheduler.WaitIdle(std::chrono::steady_clock::now() + milliseconds(20)));
+  door.Open();
+  EXPECT_TRUE(scheduler.WaitIdle(Soon()));
+}
+
 }  // namespace
 }  // namespace bulkhead::agent

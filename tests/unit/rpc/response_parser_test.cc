@@ -49,6 +49,38 @@ TEST(ResponseParser, TakesWhatServersSend) {
   }
 }
 
+TEST(ResponseParser, InterimResponsesAreSkippedOnlyWhenAskedFor) {
+  const std::string interim = "HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\nLink: x\r\n\r\n";
+  const std::string last = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  const auto parse = [](std::string_view bytes, size_t piece, bool skip) {
+    ResponseParser parser({.head_bytes = 4096, .body_bytes = 64, .skip_interim = skip});
+    while (!bytes.empty()) {
+      parser.Feed(bytes.substr(0, piece));
+      bytes.remove_prefix(std::min(piece, bytes.size()));
+    }
+    return parser;
+  };
+  for (const size_t piece : {1UL, 7UL, 4096UL}) {
+    ResponseParser parser = parse(interim + interim + last, piece, true);
+    ASSERT_EQ(parser.state(), State::kDone) << parser.error();
+    EXPECT_EQ(parser.status(), 200);
+    EXPECT_EQ(parser.Header("link"), nullptr);
+    EXPECT_EQ(parser.TakeBody(), "ok");
+    EXPECT_EQ(parse(interim + last, piece, false).state(), State::kFailed);
+    EXPECT_EQ(parse("HTTP/1.1 101 Switching\r\n\r\n" + last, piece, true).state(), State::kFailed);
+    std::string many;
+    for (int i = 0; i < 9; ++i) many += interim;
+    EXPECT_EQ(parse(many + last, piece, true).state(), State::kFailed);
+  }
+}
+
+TEST(ResponseParser, TheAnswerToHeadEndsWithItsHead) {
+  ResponseParser parser({.no_body = true});
+  parser.Feed("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+  EXPECT_EQ(parser.state(), State::kDone);
+  EXPECT_EQ(parser.TakeBody(), "");
+}
+
 TEST(ResponseParser, RefusesWhatTwoReadersCouldSeeDifferently) {
   const std::string head = "HTTP/1.1 200 OK\r\n";
   const std::vector<std::string> cases = {
