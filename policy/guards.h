@@ -1,27 +1,38 @@
-// What no policy has to say and none can switch off: the guards that hold for every reply.
+// What no policy has to say and none can switch off: the guards that hold for every reply. Pure functions.
 #pragma once
 
-#include <optional>
-#include <string>
+#include <string_view>
 
-#include "policy/policy.h"
-#include "policy/rules.h"
+#include "runner/base/json_document.h"
 
 namespace bulkhead::policy {
 
-struct GuardRefusal {
-  std::string_view guard;  // "argo.globals", "argo.values", "argo.transitions"
-  std::string reason;
+constexpr std::string_view kValuesGuard = "argo.values";
+constexpr std::string_view kTransitionsGuard = "argo.transitions";
+constexpr std::string_view kListKeysGuard = "argo.list-keys";
+
+// What a text would do to Argo or to a reader.
+struct TextFindings {
+  std::string_view harm;   // the rest of a sentence; empty: none
+  bool text_only = false;  // tabs, line ends, joiners: harmless in a message, out of place in a name or a token
 };
+TextFindings InspectText(std::string_view text);
 
-// The protected sets, by path.
-std::optional<GuardRefusal> ProtectedSet(const Mutation& mutation);
+// The same over all strings and keys of a value, whatever its kind; `longest` becomes the size of the longest.
+TextFindings InspectValue(const JsonNode& value, size_t& longest);
 
-// Strings that Argo would expand, take for its own markers, or that deceive a reader. `rule` is what
-// allows the leaf: its charset `text` admits lines.
-std::optional<GuardRefusal> HarmfulValue(const Mutation& mutation, const Rule& rule, size_t most_bytes);
+// No control characters but, for `lines`, tab and line end; nothing that deceives a reader.
+bool IsHarmlessText(std::string_view text, bool lines);
 
-// Phases: known ones only, and only ways that Argo's own nodes take.
-std::optional<GuardRefusal> BadTransition(const Mutation& mutation, const Rule& rule);
+// Of a variable of parameters.add: letters, digits, '_', '-' and '.'.
+bool IsVariableName(std::string_view name);
+
+// Argo's NodePhase.Fulfilled.
+bool IsFinished(std::string_view phase);
+// Skipped and Omitted let dependants go on: only a rule that names them may allow them.
+bool NeedsNaming(std::string_view phase);
+
+// Why a node may not go from `before` (empty: it has no phase yet) to `after`; empty: it may.
+std::string_view BadTransition(std::string_view before, std::string_view after);
 
 }  // namespace bulkhead::policy

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runner/base/json.h"
 #include "runner/base/text.h"
 #include "runner/base/value.h"
 
@@ -15,6 +16,10 @@ bool IsPlainKeyChar(char c) {
 
 bool IsPlainKey(std::string_view key) {
   return !key.empty() && std::all_of(key.begin(), key.end(), IsPlainKeyChar);
+}
+
+bool AllDigits(std::string_view key) {
+  return !key.empty() && std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // The end of the bracketed step that starts at `begin`, behind its ']'; npos when it has none.
@@ -32,94 +37,193 @@ size_t EndOfStep(std::string_view text, size_t begin) {
   return std::string_view::npos;
 }
 
-Error Bad(std::string message) {
-  return Error(Code::kInvalidInput, std::move(message));
+Diagnostic Bad(std::string_view id, std::string message, std::string_view hint = {}) {
+  Diagnostic problem;
+  problem.id = id;
+  problem.message = std::move(message);
+  problem.hint = hint;
+  return problem;
 }
+
+// Walks a path beside the schema; with `pattern` unset it reads concrete paths, which have no wildcard.
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : text_(text) {}
+
+  PathPattern::Parsed Run(uint16_t& leaf, std::vector<PathPattern::Key>& keys) {
+    PathPattern::Parsed parsed;
+    if (Walk(parsed.problem, keys)) leaf = leaf_;
+    return parsed;
+  }
+  bool ok() const { return leaf_ != kNoLeaf; }
+
+ private:
+  bool Walk(Diagnostic& problem, std::vector<PathPattern::Key>& keys) {
+    const FieldSpec* field = nullptr;
+    std::span<const FieldSpec> fields;
+    for (size_t at = 0;;) {
+      const size_t end = std::min(text_.find_first_of(".[", at), text_.size());
+      const std::string_view name = text_.substr(at, end - at);
+      if (at > 0 && fields.empty()) return Fail(problem, Bad("E010", "\"" + read_ + "\" has no fields of its own"));
+      field = at == 0 ? FindRoot(name) : FindIn(fields, name);
+      if (field == nullptr) return Fail(problem, NoField(name, fields, at == 0));
+      read_ += (at == 0 ? "" : ".") + std::string(name);
+      at = end;
+      const bool keyed = field->type == FieldType::kKeyedList || field->type == FieldType::kStringMap;
+      fields = field->child == nullptr ? std::span<const FieldSpec>() : field->child->fields;
+      if (keyed && !Key(*field, at, problem, keys)) return false;
+      if (!keyed && at < text_.size() && text_[at] == '[')
+        return Fail(problem, Bad("E010", "\"" + read_ + "\" has no keys: write it without [...]"));
+      if (at >= text_.size()) break;
+      if (text_[at] != '.' || at + 1 >= text_.size())
+        return Fail(problem, Bad("E010", "a field name is missing after \"" + read_ + "\""));
+      ++at;
+    }
+    if (field->child != nullptr) {
+      std::string names;
+      for (const FieldSpec& one : fields) names += (names.empty() ? "" : ", ") + std::string(one.name);
+      return Fail(problem, Bad("E011", "\"" + read_ +
+                                           "\" is not a leaf: a rule on it would allow fields that Argo may add later; "
+                                           "name one of its fields: " +
+                                           names));
+    }
+    leaf_ = field->leaf;
+    return true;
+  }
+
+  // The replies have different roots.
+  static const FieldSpec* FindRoot(std::string_view name) {
+    for (const std::string_view rpc : RpcNames()) {
+      const StructSpec* const spec = ReplySpec(*RpcByName(rpc));
+      const FieldSpec* const field = spec == nullptr ? nullptr : spec->Find(name);
+      if (field != nullptr) return field;
+    }
+    return nullptr;
+  }
+
+  static const FieldSpec* FindIn(std::span<const FieldSpec> fields, std::string_view name) {
+    const auto found =
+        std::find_if(fields.begin(), fields.end(), [&](const FieldSpec& one) { return one.name == name; });
+    return found == fields.end() ? nullptr : &*found;
+  }
+
+  Diagnostic NoField(std::string_view name, std::span<const FieldSpec> fields, bool root) const {
+    std::vector<std::string_view> names;
+    for (const FieldSpec& one : fields) names.push_back(one.name);
+    if (root) names = {"node", "requeue", "workflow", "parameters"};
+    return Bad("E010", "a reply has no field \"" + EscapeForTerminal(name) + "\" in " + (root ? "its root" : read_),
+               Nearest(name, names).value_or(""));
+  }
+
+  bool Key(const FieldSpec& field, size_t& at, Diagnostic& problem, std::vector<PathPattern::Key>& keys) {
+    const bool list = field.type == FieldType::kKeyedList;
+    if (at >= text_.size() || text_[at] != '[') {
+      const std::string example = list ? "[name]." + std::string(field.child->fields.back().name) : "[key]";
+      return Fail(problem, Bad("E011", "\"" + read_ + "\" is a " + (list ? "list" : "mapping") +
+                                           ": name an entry, as in " + read_ + example + ", or all with [*]"));
+    }
+    const size_t close = EndOfStep(text_, at);
+    if (close == std::string_view::npos) return Fail(problem, Bad("E010", "a '[' without its ']'"));
+    const std::string_view inside = text_.substr(at + 1, close - at - 2);
+    PathPattern::Key key;
+    if (inside == "*") {
+      key.any = true;
+    } else if (list && AllDigits(inside)) {
+      return Fail(
+          problem,
+          Bad("E012", "\"" + read_ + "\" is a list with keys: name the entry, not its place, or quote the name: [\"" +
+                          std::string(inside) + "\"]"));
+    } else if (IsPlainKey(inside)) {
+      key.text = inside;
+    } else {
+      const JsonParse quoted = ParseJson(inside);
+      if (!quoted.ok || !quoted.value.is_string() || quoted.value.text.empty()) {
+        return Fail(problem, Bad("E010", "\"[" + EscapeForTerminal(inside) +
+                                             "]\" is no entry: write [name], [\"any name\"] or [*]"));
+      }
+      key.text = quoted.value.text;
+    }
+    keys.push_back(std::move(key));
+    read_ += EscapeForTerminal(text_.substr(at, close - at));
+    at = close;
+    return true;
+  }
+
+  static bool Fail(Diagnostic& problem, Diagnostic found) {
+    problem = std::move(found);
+    return false;
+  }
+
+  const std::string_view text_;
+  std::string read_;
+  uint16_t leaf_ = kNoLeaf;
+};
 
 }  // namespace
 
-std::string KeyStep(std::string_view key) {
-  if (IsPlainKey(key)) return "[" + std::string(key) + "]";
-  std::string quoted;
-  AppendJsonString(key, quoted);
-  return "[" + quoted + "]";
+void AppendKeyStep(std::string_view key, std::string& out) {
+  out += '[';
+  if (IsPlainKey(key) && !AllDigits(key)) {
+    out += key;
+  } else {
+    AppendJsonString(key, out);
+  }
+  out += ']';
 }
 
-Result<PathPattern> PathPattern::Parse(std::string_view text) {
+std::string KeyStep(std::string_view key) {
+  std::string step;
+  AppendKeyStep(key, step);
+  return step;
+}
+
+void AppendPath(const LeafSpec& leaf, std::span<const std::string_view> keys, std::string& out) {
+  std::string_view rest = leaf.path;
+  for (const std::string_view key : keys) {
+    const size_t at = rest.find("[]");
+    if (at == std::string_view::npos) break;
+    out += rest.substr(0, at);
+    AppendKeyStep(key, out);
+    rest.remove_prefix(at + 2);
+  }
+  out += rest;
+}
+
+PathPattern::Parsed PathPattern::Parse(std::string_view text) {
   PathPattern pattern;
+  Reader reader(text);
+  Parsed parsed = reader.Run(pattern.leaf_, pattern.keys_);
+  if (!reader.ok()) return parsed;
   pattern.text_ = std::string(text);
-  pattern.literals_.emplace_back();
-  const StructSpec* spec = &ExecuteReplySpec();
-  std::string read;
-  for (size_t at = 0;;) {
-    const size_t end = std::min(text.find_first_of(".[", at), text.size());
-    const std::string_view name = text.substr(at, end - at);
-    if (spec == nullptr) return Bad("\"" + read + "\" has no fields of its own");
-    const FieldSpec* const field = spec->Find(name);
-    if (field == nullptr) {
-      std::vector<std::string_view> names;
-      for (const FieldSpec& candidate : spec->fields) names.push_back(candidate.name);
-      return Bad("a reply has no field \"" + EscapeForTerminal(name) + "\" in " + (read.empty() ? "its root" : read) +
-                 DidYouMean(name, names));
-    }
-    read += (read.empty() ? "" : ".") + std::string(name);
-    pattern.literals_.back() += (at == 0 ? "" : ".") + std::string(name);
-    if (pattern.guard_.empty()) pattern.guard_ = field->guard;
-    pattern.leaf_ = field;
-    spec = field->child;
-    at = end;
-    if (field->type == FieldType::kKeyedList) {
-      if (at >= text.size() || text[at] != '[') {
-        return Bad("\"" + read + "\" is a list: name an entry, as in " + read + "[name]." +
-                   std::string(spec->fields.back().name) + ", or all with [*]");
-      }
-      const size_t close = EndOfStep(text, at);
-      if (close == std::string_view::npos) return Bad("a '[' without its ']'");
-      const std::string_view inside = text.substr(at + 1, close - at - 2);
-      if (inside == "*") {
-        pattern.literals_.emplace_back();
-      } else if (IsPlainKey(inside) &&
-                 std::all_of(inside.begin(), inside.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-        return Bad("\"" + read + "\" is a list with keys: name the entry, not its place, or quote the name: [\"" +
-                   std::string(inside) + "\"]");
-      } else if (IsPlainKey(inside)) {
-        pattern.literals_.back() += KeyStep(inside);
-      } else if (inside.size() > 2 && inside.front() == '"' && inside.back() == '"' &&
-                 inside.find('\\') == std::string_view::npos) {
-        pattern.literals_.back() += KeyStep(inside.substr(1, inside.size() - 2));
-      } else {
-        return Bad("\"[" + EscapeForTerminal(inside) + "]\" is no entry: write [name], [\"any name\"] or [*]");
-      }
-      read += text.substr(at, close - at);
-      at = close;
-    }
-    if (at >= text.size()) break;
-    if (text[at] != '.' || at + 1 >= text.size()) return Bad("a field name is missing after \"" + read + "\"");
-    ++at;
+  parsed.path = std::move(pattern);
+  return parsed;
+}
+
+bool PathPattern::Matches(uint16_t leaf, std::span<const std::string_view> keys) const {
+  if (leaf != leaf_ || keys.size() != keys_.size()) return false;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!keys_[i].any && keys_[i].text != keys[i]) return false;
   }
-  if (pattern.leaf_->child != nullptr) {
-    std::string names;
-    for (const FieldSpec& candidate : spec->fields) names += (names.empty() ? "" : ", ") + std::string(candidate.name);
-    return Bad(
-        "\"" + read +
-        "\" is not a leaf: a rule on it would allow fields that Argo may add later; name one of its fields: " + names);
-  }
-  return pattern;
+  return true;
 }
 
 bool PathPattern::Matches(std::string_view path) const {
-  for (size_t i = 0; i < literals_.size(); ++i) {
-    if (i > 0) {
-      // A whole step, whatever its key.
-      if (path.empty() || path.front() != '[') return false;
-      const size_t end = EndOfStep(path, 0);
-      if (end == std::string_view::npos) return false;
-      path.remove_prefix(end);
-    }
-    if (!path.starts_with(literals_[i])) return false;
-    path.remove_prefix(literals_[i].size());
+  const Parsed parsed = Parse(path);
+  return parsed.path.has_value() && Covers(*parsed.path);
+}
+
+bool PathPattern::Covers(const PathPattern& other) const {
+  if (leaf_ == kNoLeaf || other.leaf_ != leaf_ || other.keys_.size() != keys_.size()) return false;
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    if (!keys_[i].any && (other.keys_[i].any || other.keys_[i].text != keys_[i].text)) return false;
   }
-  return path.empty();
+  return true;
+}
+
+ProtectedSet PathPattern::set() const {
+  const FieldSpec& field = *leaf().field;
+  const bool named = field.keys != KeyRule::kNone && !keys_.empty() && !keys_.back().any;
+  return named ? SetOf(field, keys_.back().text) : field.set;
 }
 
 }  // namespace bulkhead::policy

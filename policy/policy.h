@@ -1,76 +1,102 @@
 // The mutation policy: which changes a plugin's reply may make. Default is deny.
 //
-// A PolicySet is immutable after loading and is safe to use from many threads. Evaluation does no I/O,
-// reads no clock and never throws.
+//   PolicySet   the loaded policies, indexed. Immutable once loaded; safe to read from many threads.
+//   Evaluator   bytes in, decision and canonical bytes out. One for each thread; keeps its scratch between calls.
+//
+// A decision does no I/O, reads no clock, never throws, and its cost is bounded by the size of the reply.
+//
+// How a reply is judged:
+//   1. strict decoding (policy/decode.h): what a Go reader would see otherwise is refused;
+//   2. the effective next state: the reply merged into what was sent (JSON merge patch: null removes; lists are
+//      replaced as a whole);
+//   3. its difference from what was sent, leaf by leaf; keyed lists by `name`, never by place;
+//   4. each change needs, in every policy that matches, an allow and no deny; it must be in no protected set that
+//      the policy does not unprotect; its value must be harmless; a transition must be one that Argo's nodes make;
+//   5. then limits, `require` and `checks`.
+// All violations are listed; any one refuses the whole reply. No policy that matches refuses everything. An error of
+// an expression refuses, in every mode. Modes warn and audit turn refusals by rules, limits, require and checks into
+// advice until they expire; they never loosen 1., protected sets, value guards or transitions.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "policy/rules.h"
+#include "policy/schema/schema.h"
 #include "runner/base/result.h"
 #include "runner/base/value.h"
 
 namespace bulkhead::policy {
 
-enum class Op { kAdd, kChange, kRemove };
-std::string_view OpName(Op op);  // "add", "change", "remove"
-
-// One leaf change: what a reply would do to the state that was sent.
-struct Mutation {
-  Op op = Op::kAdd;
-  std::string path;                  // "node.outputs.parameters[ts].value", "requeue"
-  const Value* old_value = nullptr;  // borrowed from the sent state; null for kAdd
-  const Value* new_value = nullptr;  // borrowed from the reply; null for kRemove
-  std::string_view guard = {};       // the protected set that the leaf belongs to; empty: a policy may allow it
-};
-
-// The leaf changes from `before` to `after` (both objects in the form of a reply: {"node": {...},
-// "requeue": ...}). Keyed lists (parameters, artifacts) are matched by `name`. The result borrows from
-// both. An error names a duplicate or missing `name`, which no policy can allow.
-Result<std::vector<Mutation>> Diff(const Value& before, const Value& after);
-
-// Where a call stands; selects the policies that apply.
+// Where a call stands; selects the policies that apply. Borrowed for the time of a decision.
 struct Subject {
   std::string_view plugin;
-  std::string_view rpc;  // "template.execute"
+  std::string_view rpc;  // "template.execute"; an unknown one is refused
   std::string_view name_space;
   std::string_view workflow;
   std::string_view template_name;
+  std::string_view plugin_digest = {};     // "sha256:..."; empty: not known, which no pinned policy matches
+  const Value* workflow_labels = nullptr;  // an object of strings; null: none
+};
+
+// All that a decision depends on besides the reply and the policies. Borrowed for the time of a decision.
+struct Call {
+  Subject subject;
+  // The state before, in the form of a reply: {"node": {...}}, {"workflow": {"metadata": {...}, "spec": {...}}},
+  // {"parameters": {...}}. Fields that the schema does not have are left alone. Null: nothing.
+  const Value* sent = nullptr;
+  const Value* template_spec = nullptr;  // the template that was sent, for `declared` and expressions; null: none
+  int64_t now = 0;                       // seconds since 1970, for expiries
+  uint32_t requeues = 0;                 // how often the task was called again before this reply
 };
 
 struct RuleRef {
-  std::string policy;  // metadata.name
-  std::string rule;    // rule id; or the name of a built-in such as "argo.values"; or "default-deny"
-  std::string place;   // "file:line" or "" for a built-in
+  std::string policy;  // metadata.name; empty for a built-in
+  std::string
+      rule;  // rule id; "limits.items"; a built-in such as "argo.values", "decode.duplicate-key"; "default-deny"
+  std::string place;  // "file:line"; empty for a built-in
 };
 
 struct Verdict {
   Op op = Op::kAdd;
-  std::string path;
   bool allowed = false;
+  // Allowed only because its policy is in mode warn or audit: `by` and `reason` say what would refuse it.
+  bool advice = false;
+  std::string path;    // of the leaf; empty: the reply as a whole
   RuleRef by;          // the allowing rule, or the rule, built-in or default that refused
-  std::string reason;  // refused: a sentence with what to write; never holds the value itself
+  std::string reason;  // unless plainly allowed: a sentence with what to write; never holds the value itself
+  std::string value;   // the new value as JSON, where the allowing rule says `log: value`; empty otherwise
+  // Borrowed from the PolicySet; null for built-ins.
+  const Policy* policy = nullptr;
+  const Rule* rule = nullptr;
 };
 
 struct Decision {
-  bool allowed = false;           // every mutation allowed; anything else refuses the whole reply
-  std::vector<Verdict> verdicts;  // one a mutation, in the order given; may be preceded by whole-reply refusals
-  size_t allowed_count = 0;
-  size_t refused_count = 0;
+  enum class Kind : uint8_t {
+    kNotMine,  // the reply changes nothing by its own word: `{}`, `null`, no body
+    kAllowed,
+    kRefused,
+  };
+  Kind kind = Kind::kRefused;
+  bool by_decode = false;  // kRefused: the bytes were refused before any policy was asked
+  OnDeny on_deny = OnDeny::kFailNode;
+  // In the order of the reply: one for each changed leaf and matching policy that refuses it, or one for an allowed
+  // leaf; refusals of the reply as a whole come last.
+  std::span<const Verdict> verdicts;
+  size_t allowed = 0;
+  size_t refused = 0;
+  size_t advised = 0;  // among the allowed ones
+  // kAllowed: the effective state in the form of a reply as canonical JSON: known fields only, keys in order,
+  // numbers as lexemes, empty structs left out. Never plugin bytes.
+  std::string_view canonical;
+  std::optional<std::chrono::nanoseconds> requeue;  // kAllowed
 };
-
-// The reply as a whole, for spec.limits and spec.require.
-struct ReplyFacts {
-  size_t bytes = 0;                  // of the reply's body
-  size_t depth = 0;                  // nested lists and mappings of the decoded reply
-  size_t items = 0;                  // in its longest list
-  const Value* effective = nullptr;  // borrowed: the state after the reply, in the form of a reply
-};
-ReplyFacts MeasureReply(const Value& document, size_t bytes, const Value& effective);
 
 class PolicySet {
  public:
@@ -80,22 +106,54 @@ class PolicySet {
   PolicySet& operator=(PolicySet&&) noexcept;
   ~PolicySet();
 
+  // Policies that a tool made or changed. Names must differ.
+  static Result<PolicySet> FromPolicies(std::vector<Policy> policies);
+
   // Adds every document of a file's text. All errors of the file are reported in one message, a line
   // each, "file:line:column: what (did you mean ...)"; nothing is added then.
   Status Load(std::string_view text, std::string_view file);
 
-  Decision Decide(const Subject& subject, const std::vector<Mutation>& mutations, const ReplyFacts& facts) const;
-
-  // Names of loaded policies, in order.
-  std::vector<std::string> Names() const;
+  const std::vector<Policy>& policies() const;
+  std::vector<std::string> Names() const;  // in order
   bool empty() const;
   // SHA-256 (hex) over all loaded texts in order, for audit records.
   std::string Digest() const;
 
+  // True when at least one policy matches the plugin and namespace, and every one that does says
+  // `transport: plaintext-loopback`.
+  bool AllowsPlaintextLoopback(std::string_view plugin, std::string_view name_space) const;
+
   struct State;
+  const State& state() const { return *state_; }  // for the evaluator
 
  private:
+  Status Add(std::vector<Policy> policies);
+
   std::unique_ptr<State> state_;
+};
+
+// Not thread-safe; evaluators are independent of each other. After a warm-up, Decide allocates only when an
+// expression is evaluated.
+class Evaluator {
+ public:
+  Evaluator();
+  Evaluator(Evaluator&&) noexcept;
+  Evaluator& operator=(Evaluator&&) noexcept;
+  ~Evaluator();
+
+  // The decision lives until the next call. `reply` and what `call` borrows may go before it.
+  const Decision& Decide(const PolicySet& policies, const Call& call, std::string_view reply);
+
+  // After a Decide that allowed, while `reply` and what `call` borrows still live:
+  // the effective state in the form of a reply, and the changes alone as a JSON merge patch in the form of a reply
+  // (null for what is removed; a keyed list with a change in it is there as a whole).
+  Value Effective() const;
+  Value MergePatch() const;
+
+  struct Scratch;
+
+ private:
+  std::unique_ptr<Scratch> scratch_;
 };
 
 // Reads a file, or every *.yaml and *.yml of a folder in name order, into a set.

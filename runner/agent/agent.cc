@@ -6,6 +6,8 @@
 #include "runner/agent/http_task.h"
 #include "runner/agent/judge.h"
 #include "runner/agent/records.h"
+#include "runner/agent/report.h"
+#include "runner/base/json.h"
 #include "runner/base/text.h"
 
 namespace bulkhead::agent {
@@ -18,38 +20,35 @@ constexpr auto kLongestCall = std::chrono::hours(24);
 TaskReport NewReport(const TaskState& state) {
   TaskReport report;
   report.task_id = state.task.id;
+  report.key = state.task.key;
+  report.name_space = state.task.workflow.name_space;
   report.workflow = state.task.workflow.name;
   report.node = state.task.node;
   report.template_name = state.task.template_name;
   return report;
 }
 
-// The report of a task that ends without a result of a plugin. Argo's agent says Failed when a plugin
-// could not do its work; Error is for what we refused.
-void EndWith(std::string_view phase, Layer layer, std::string message, TaskReport& report) {
-  report.phase = phase;
-  report.message = std::move(message);
-  report.stopped_by = layer;
-  report.final = true;
-  report.requeue.reset();
-  report.result = Value::Object();
-  report.result.Set("phase", Value::String(report.phase));
-  report.result.Set("message", Value::String(report.message));
-}
-
-// The report of a reply that the policy admitted.
-void EndWithEffective(const Judgement& judgement, TaskReport& report) {
-  report.result = judgement.effective;
-  if (const Value* phase = judgement.effective.Find("phase")) report.phase = phase->text;
-  if (const Value* message = judgement.effective.Find("message")) report.message = message->text;
-  // A fulfilled phase is the end whatever the reply says of requeue.
-  if (!IsFulfilled(report.phase) && judgement.requeue.has_value()) {
-    report.final = false;
-    report.requeue = judgement.requeue;
-  }
+// The same for the same reply that is waited for, in whichever process; another after each reply.
+std::string IdempotencyHeaders(const TaskState& state) {
+  if (state.task.key.empty()) return "";
+  constexpr size_t kDigits = 32;
+  const std::string hash = Sha256Hex(state.task.key + "\n" + std::to_string(state.step));
+  return "Idempotency-Key: " + hash.substr(0, kDigits) + "\r\nBulkhead-Attempt: " + std::to_string(state.attempt) +
+         "\r\n";
 }
 
 }  // namespace
+
+// Where the source puts its tasks.
+class Agent::Intake : public TaskQueue {
+ public:
+  explicit Intake(Agent& agent) : agent_(agent) {}
+  void Add(Task task) override { agent_.Take(std::move(task)); }
+  void Close() override { agent_.scheduler_->Close(); }
+
+ private:
+  Agent& agent_;
+};
 
 Agent::Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services,
              AgentOptions options)
@@ -69,7 +68,8 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
                                              [this](std::shared_ptr<TaskState> state) { Execute(std::move(state)); });
     if (interrupted_) scheduler_->Interrupt();
   }
-  source.Start(*scheduler_);
+  Intake intake(*this);
+  source.Start(intake);
   const bool done = scheduler_->WaitDone(deadline_);
 
   RunOutcome outcome;
@@ -81,6 +81,8 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   outcome.timed_out = !done && !outcome.interrupted && !outcome.audit_failure.has_value();
   // Calls in flight end when their plugins do.
   if (!done) {
+    if (outcome.interrupted && !outcome.audit_failure.has_value() && !aborted_)
+      scheduler_->WaitIdle(std::chrono::steady_clock::now() + options_.drain);
     ending_ = true;
     if (services_.http != nullptr) services_.http->Stop();
     for (PluginHost* host : hosts_) host->Stop();
@@ -89,12 +91,58 @@ RunOutcome Agent::Run(TaskSource& source, ResultSink& sink) {
   WaitCommitted();
   // From here nobody else delivers, and what is still active had no result.
   const auto unfinished = scheduler_->TakeUnfinished();
-  if (!done) FinishUnfinished(unfinished, outcome);
+  if (!done && options_.report_unfinished) FinishUnfinished(unfinished, outcome);
   return outcome;
+}
+
+// A task of the source: new, or one that an agent before this one had begun.
+void Agent::Take(Task task) {
+  auto state = std::make_shared<TaskState>();
+  state->task = std::move(task);
+  Remembered remembered;
+  if (options_.journal != nullptr && !state->task.key.empty()) remembered = options_.journal->Recall(state->task.key);
+  if (remembered.stage == Remembered::Stage::kUnknown) return scheduler_->Resume(std::move(state), {});
+  Recover(std::move(state), std::move(remembered));
+}
+
+void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
+  using Stage = Remembered::Stage;
+  if (remembered.stage == Stage::kDelivered) return;
+  services_.metrics->Add("bulkhead_tasks_recovered_total");
+  state->step = remembered.step;
+  if (remembered.stage == Stage::kInterim) {
+    state->node = std::move(remembered.node);
+    const auto delay = std::max<std::chrono::nanoseconds>(remembered.due - std::chrono::system_clock::now(), {});
+    return scheduler_->Resume(std::move(state), delay);
+  }
+  if (remembered.stage == Stage::kStarted && options_.repeat_in_flight) {
+    state->node = std::move(remembered.node);
+    state->attempt = remembered.attempt + 1;
+    return scheduler_->Resume(std::move(state), {});
+  }
+  // It has its end already, and its record may not have become durable then.
+  Step step;
+  step.report = NewReport(*state);
+  if (remembered.stage == Stage::kStarted) {
+    EndWith("Error", Layer::kRpc,
+            "the agent ended during the call, so it is not known whether the plugin did its work; calls in flight are "
+            "not repeated here (--in-flight fail)",
+            step.report);
+  } else {
+    step.report.result = std::move(remembered.node);
+    if (const Value* phase = step.report.result.Find("phase")) step.report.phase = phase->text;
+    if (const Value* message = step.report.result.Find("message")) step.report.message = message->text;
+  }
+  step.records.push_back(RecoveredRecord(state->task, step.report));
+  Commit(std::move(step), std::move(state));
 }
 
 // The way of a task: asked of a plugin, judged, recorded; only then it leaves.
 void Agent::Execute(std::shared_ptr<TaskState> state) {
+  if (options_.journal != nullptr && !state->task.key.empty()) {
+    const Status started = options_.journal->Start(state->task.key, state->step, state->attempt);
+    if (!started.ok()) return FailAudit(started.error());
+  }
   Step step = RunTask(*state);
   // A call that ended because its plugin was stopped tells nothing of the plugin: the task stays unfinished.
   const bool broken_off = step.report.stopped_by == Layer::kRpc || step.report.stopped_by == Layer::kSandbox;
@@ -105,6 +153,11 @@ void Agent::Execute(std::shared_ptr<TaskState> state) {
 Agent::Step Agent::RunTask(TaskState& state) {
   Step step;
   step.report = NewReport(state);
+  if (!state.task.defect.empty()) {
+    EndWith("Failed", Layer::kTask, services_.redactor->Redact(state.task.defect), step.report);
+    step.records.push_back(RefusalRecord(state.task, step.report));
+    return step;
+  }
   if (state.task.is_http()) {
     // Not until deadline_: when that comes, the run ends, and stops what is under way.
     const SteadyTime deadline = std::chrono::steady_clock::now() + kLongestCall;
@@ -113,7 +166,7 @@ Agent::Step Agent::RunTask(TaskState& state) {
   }
   bool answered = false;
   for (PluginHost* host : Route(state.task)) {
-    if (host->KnownUnsupported(kMethod)) continue;
+    if (!host->Serves(kMethod)) continue;
     answered = AskPlugin(*host, state, step);
     if (answered) break;
   }
@@ -133,7 +186,7 @@ Agent::Step Agent::RunTask(TaskState& state) {
 // One plugin is asked; true when that decides the task.
 bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   const SteadyTime deadline = std::min(deadline_, std::chrono::steady_clock::now() + kLongestCall);
-  const HostCall call = host.Call(kMethod, state.task.request, deadline);
+  const HostCall call = host.Call(kMethod, state.task.request, deadline, IdempotencyHeaders(state));
   state.calls += call.result.attempts;
   state.elapsed += call.result.elapsed;
 
@@ -143,9 +196,7 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   Judgement judgement;
   bool decided = true;
   if (call.result.outcome == rpc::Outcome::kReply) {
-    const policy::Subject subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
-                                     state.task.template_name};
-    judgement = Judge(call.result.body, state.node, subject, policies_, *services_.redactor);
+    judgement = JudgeReply(host, state, call.result.body);
     report.allowed = judgement.allowed;
     report.refused = judgement.refused;
     report.masked = judgement.masked;
@@ -153,7 +204,8 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
       case Judgement::Kind::kNotMine: decided = false; break;
       case Judgement::Kind::kApplied:
         state.node = judgement.effective;
-        EndWithEffective(judgement, report);
+        ++state.requeues;
+        EndWithEffective(judgement.effective, judgement.requeue, report);
         break;
       case Judgement::Kind::kRefused: EndWith("Error", judgement.layer, judgement.message, report); break;
     }
@@ -164,9 +216,30 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
   } else {
     EndWith("Failed", Layer::kRpc, services_.redactor->Redact(call.result.reason), report);
   }
-  step.records.push_back(CallRecord(state.task, host, call, judgement, report, decided));
+  step.records.push_back(CallRecord(state.task, {host.name(), host.tier(), kMethod}, call, judgement, report, decided));
   CountCall(host.name(), call.result, judgement, report, *services_.metrics);
   return decided;
+}
+
+Judgement Agent::JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const {
+  // What was sent, for rules that look at the workflow's labels or the template. Labels may differ by case only.
+  JsonLimits limits;
+  limits.bytes = state.task.request.size();
+  limits.fold_keys = false;
+  const JsonParse request = ParseJson(state.task.request, limits);
+  const Value* const workflow = request.value.Find("workflow");
+  const Value* const metadata = workflow == nullptr ? nullptr : workflow->Find("metadata");
+  const Value sent = AsSent(state.node);
+  policy::Call call;
+  call.subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
+                  state.task.template_name};
+  call.subject.workflow_labels = metadata == nullptr ? nullptr : metadata->Find("labels");
+  call.sent = &sent;
+  call.template_spec = request.value.Find("template");
+  call.now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  call.requeues = state.requeues;
+  return Judge(reply, call, policies_, *services_.redactor);
 }
 
 // The plugins to ask, in order: the one that declares the template's key, else all that declare nothing.
@@ -180,7 +253,16 @@ std::vector<PluginHost*> Agent::Route(const Task& task) const {
   return undeclared;
 }
 
+// What must not be lost if the process ends between here and the delivery.
+Status Agent::Remember(const TaskState& state, const TaskReport& report) {
+  if (options_.journal == nullptr || report.key.empty()) return OkStatus();
+  if (report.final) return options_.journal->Final(report.key, report.result);
+  return options_.journal->Interim(report.key, state.step + 1, report.result,
+                                   std::chrono::system_clock::now() + *report.requeue);
+}
+
 void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
+  if (const Status remembered = Remember(*state, step.report); !remembered.ok()) return FailAudit(remembered.error());
   for (audit::Record& record : step.records) services_.redactor->RedactTree(record.fields);
   uncommitted_.fetch_add(1);
   // A record before the last matters only if it can't be written.
@@ -200,6 +282,8 @@ void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
           if (report.final) {
             scheduler_->Finish(report.task_id);
           } else {
+            ++state->step;
+            state->attempt = 1;
             scheduler_->Requeue(std::move(state), *report.requeue);
           }
         }
@@ -240,6 +324,12 @@ void Agent::FailAudit(const Error& error) {
   const std::lock_guard lock(mutex_);
   if (!audit_failure_.has_value()) audit_failure_ = error;
   if (scheduler_ != nullptr) scheduler_->Interrupt();
+}
+
+void Agent::Abort() {
+  aborted_ = true;
+  Interrupt();
+  for (PluginHost* host : hosts_) host->Stop();
 }
 
 void Agent::Interrupt() {

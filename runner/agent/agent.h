@@ -12,18 +12,28 @@
 #include <vector>
 
 #include "policy/policy.h"
+#include "runner/agent/journal.h"
 #include "runner/agent/plugin_host.h"
 #include "runner/agent/scheduler.h"
 #include "runner/agent/task.h"
 
 namespace bulkhead::agent {
 
+struct Judgement;
+
 struct AgentOptions {
   size_t workers = 16;                              // tasks at once for each plugin
   std::optional<std::chrono::nanoseconds> timeout;  // of the whole run
+  // After Interrupt: how long calls in flight may go on before their plugins are ended.
+  std::chrono::nanoseconds drain{0};
+  // Tasks that are not final when the run ends: delivered with phase Error, or left for whoever comes next.
+  bool report_unfinished = true;
+  Journal* journal = nullptr;  // outlives the agent; nullptr: nothing is journalled
+  // A call that was in flight when an agent before this one died: made again, or the task fails.
+  bool repeat_in_flight = true;
 };
 
-// How a run ended. Tasks that were not final when it ended were delivered with phase Error.
+// How a run ended.
 struct RunOutcome {
   bool timed_out = false;
   bool interrupted = false;
@@ -39,10 +49,12 @@ class Agent {
   // record that cannot be written. Call once.
   RunOutcome Run(TaskSource& source, ResultSink& sink);
 
-  // Ends Run early. Thread-safe.
+  // Ends Run early: no further call is begun. Thread-safe.
   void Interrupt();
+  // The same, without the drain: nobody may run anything any more. Thread-safe.
+  void Abort();
 
-  // A record could not be written: nothing more is applied and Run ends. Thread-safe.
+  // A record of the audit log or the journal could not be written: nothing more is applied and Run ends. Thread-safe.
   void FailAudit(const Error& error);
 
  private:
@@ -52,9 +64,15 @@ class Agent {
     TaskReport report;
   };
 
+  class Intake;
+
+  void Take(Task task);
+  void Recover(std::shared_ptr<TaskState> state, Remembered remembered);
   void Execute(std::shared_ptr<TaskState> state);
+  Status Remember(const TaskState& state, const TaskReport& report);
   Step RunTask(TaskState& state);
   bool AskPlugin(PluginHost& host, TaskState& state, Step& step);
+  Judgement JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const;
   std::vector<PluginHost*> Route(const Task& task) const;
   void Commit(Step step, std::shared_ptr<TaskState> state);
   void FinishUnfinished(const std::vector<std::shared_ptr<TaskState>>& unfinished, const RunOutcome& outcome);
@@ -69,7 +87,8 @@ class Agent {
   ResultSink* sink_ = nullptr;
   SteadyTime deadline_ = SteadyTime::max();
 
-  std::atomic<bool> ending_{false};     // the run ends early: plugins are being stopped
+  std::atomic<bool> ending_{false};  // the run ends early: plugins are being stopped
+  std::atomic<bool> aborted_{false};
   std::atomic<size_t> uncommitted_{0};  // steps whose last record is not durable yet
 
   std::mutex mutex_;

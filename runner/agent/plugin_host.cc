@@ -16,6 +16,8 @@ namespace {
 constexpr int kMostFailedStarts = 3;
 // How long after a broken connection the end of the compartment may take to be seen.
 constexpr auto kDeathNotice = std::chrono::milliseconds(500);
+// What a plugin answers that declares nothing: Argo's executor plugins know no other method.
+constexpr std::string_view kDefaultMethod = "template.execute";
 
 }  // namespace
 
@@ -48,7 +50,9 @@ struct PluginHost::Attempted {
 };
 
 PluginHost::PluginHost(PluginConfig config, HostServices services, HostOptions options, std::optional<Error> refusal)
-    : config_(std::move(config)), services_(std::move(services)), options_(options), broken_(std::move(refusal)) {}
+    : config_(std::move(config)), services_(std::move(services)), options_(options), broken_(std::move(refusal)) {
+  SetHealth({false, broken_.has_value() ? broken_->message() : "not started yet"});
+}
 
 PluginHost::~PluginHost() {
   Stop();
@@ -67,19 +71,33 @@ std::optional<bool> PluginHost::Handles(const std::vector<std::string>& keys) co
   });
 }
 
-bool PluginHost::KnownUnsupported(std::string_view method) const {
-  const std::lock_guard lock(mutex_);
-  return method == "template.execute" && execute_unsupported_;
+bool PluginHost::Serves(std::string_view method) const {
+  const bool declared = config_.methods.empty() ? method == kDefaultMethod
+                                                : std::find(config_.methods.begin(), config_.methods.end(), method) !=
+                                                      config_.methods.end();
+  const std::lock_guard lock(facts_mutex_);
+  return declared && unsupported_.find(method) == unsupported_.end();
+}
+
+HostHealth PluginHost::Health() const {
+  const std::lock_guard lock(facts_mutex_);
+  return health_;
+}
+
+void PluginHost::SetHealth(HostHealth health) {
+  if (!health.ready) health.reason = services_.redactor->Redact(health.reason);
+  const std::lock_guard lock(facts_mutex_);
+  health_ = std::move(health);
 }
 
 HostCall PluginHost::Call(std::string_view method, std::string_view body, SteadyTime deadline,
-                          std::string_view extra_headers) {
+                          std::string_view extra_headers, rpc::Retry retry) {
   Attempted first;
   {
     const std::shared_lock lane(lane_);
-    first = CallOnce(method, body, deadline, extra_headers, /*alone=*/false);
+    first = CallOnce(method, body, deadline, extra_headers, retry, /*alone=*/false);
   }
-  if (!first.died || stopping_) return std::move(first.call);
+  if (!first.died || stopping_ || retry == rpc::Retry::kNever) return std::move(first.call);
   const bool violation = first.report.cause == sandbox::ExitReport::Cause::kSeccomp ||
                          first.report.cause == sandbox::ExitReport::Cause::kMemory;
   if (first.only_call && violation) return std::move(first.call);
@@ -87,14 +105,14 @@ HostCall PluginHost::Call(std::string_view method, std::string_view body, Steady
   // Others were in flight, or it may have been an accident: once more, with nobody beside it.
   services_.metrics->Add("bulkhead_calls_repeated_alone_total", MetricLabel("plugin", name()));
   const std::unique_lock lane(lane_);
-  Attempted second = CallOnce(method, body, deadline, extra_headers, /*alone=*/true);
+  Attempted second = CallOnce(method, body, deadline, extra_headers, retry, /*alone=*/true);
   second.call.result.attempts += first.call.result.attempts;
   second.call.result.elapsed += first.call.result.elapsed;
   return std::move(second.call);
 }
 
 PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_view body, SteadyTime deadline,
-                                           std::string_view extra_headers, bool alone) {
+                                           std::string_view extra_headers, rpc::Retry retry, bool alone) {
   Attempted attempted;
   auto running = Running();
   if (!running.ok()) {
@@ -111,7 +129,7 @@ PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_
     calls_at_start = ++instance->calls;
   }
   const auto sleeper = [&](std::chrono::nanoseconds time) { return !instance->WaitEnded(time); };
-  attempted.call.result = instance->client->Call(method, body, deadline, sleeper, extra_headers);
+  attempted.call.result = instance->client->Call(method, body, deadline, sleeper, extra_headers, retry);
   {
     const std::lock_guard lock(instance->mutex);
     --instance->in_flight;
@@ -119,8 +137,8 @@ PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_
   }
   const rpc::CallResult& result = attempted.call.result;
   if (result.outcome == rpc::Outcome::kNotSupported) {
-    const std::lock_guard lock(mutex_);
-    execute_unsupported_ |= method == "template.execute";
+    const std::lock_guard lock(facts_mutex_);
+    unsupported_.emplace(method);
   }
   const bool broken_off = result.outcome == rpc::Outcome::kTransient || result.http_status == 0;
   if (result.outcome == rpc::Outcome::kReply || !broken_off || !instance->WaitEnded(kDeathNotice)) return attempted;
@@ -136,7 +154,18 @@ PluginHost::Attempted PluginHost::CallOnce(std::string_view method, std::string_
 
 Result<std::shared_ptr<PluginHost::Instance>> PluginHost::Running() {
   const std::lock_guard lock(mutex_);
+  auto running = RunningLocked();
+  if (!running.ok()) SetHealth({false, running.error().message()});
+  return running;
+}
+
+Result<std::shared_ptr<PluginHost::Instance>> PluginHost::RunningLocked() {
   if (stopping_) return Error(Code::kCancelled, "the agent is stopping");
+  if (broken_until_.has_value() && std::chrono::steady_clock::now() >= *broken_until_) {
+    broken_.reset();
+    broken_until_.reset();
+    failed_starts_ = 0;
+  }
   if (broken_.has_value()) return *broken_;
   if (instance_ != nullptr) {
     const std::lock_guard instance_lock(instance_->mutex);
@@ -148,12 +177,15 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::Running() {
     if (launched.ok()) {
       failed_starts_ = 0;
       instance_ = *launched;
+      SetHealth({true, ""});
       return launched;
     }
     ++failed_starts_;
     const bool may_help = launched.error().code() == Code::kUnavailable && failed_starts_ < kMostFailedStarts;
     if (!may_help || stopping_) {
       broken_ = launched.error();
+      if (options_.try_again_after.has_value())
+        broken_until_ = std::chrono::steady_clock::now() + *options_.try_again_after;
       return launched;
     }
   }
@@ -172,6 +204,7 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   callbacks.on_output = [raw](sandbox::Stream stream, std::string_view bytes) { raw->output->Write(stream, bytes); };
   callbacks.on_exit = [this, raw](const sandbox::ExitReport& report) {
     RecordExit(report);
+    SetHealth({false, "ended: " + report.ToString()});
     const std::lock_guard lock(raw->mutex);
     raw->report = report;
     raw->ended.notify_all();

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -46,12 +47,15 @@ struct HostOptions {
   std::chrono::nanoseconds start_timeout = std::chrono::seconds(20);
   rpc::ClientOptions client;
   bool log_output = false;  // the plugin's output at info instead of debug
+  // After this long a plugin that could not be started is tried again; never when unset.
+  std::optional<std::chrono::nanoseconds> try_again_after;
 };
 
 struct PluginConfig {
   sandbox::SandboxSpec spec;
   std::string uri;                   // SPIFFE id of its instances
   std::vector<std::string> handles;  // keys of template.plugin; empty: asked for every task
+  std::vector<std::string> methods;  // RPC methods that it answers; empty: template.execute
   std::vector<std::string> notices;
 };
 
@@ -59,6 +63,11 @@ struct HostCall {
   rpc::CallResult result;
   // Set when the compartment ended, or never came up: the sentence for people.
   std::optional<std::string> sandbox_reason;
+};
+
+struct HostHealth {
+  bool ready = false;
+  std::string reason;  // redacted; empty when ready
 };
 
 // Thread-safe.
@@ -73,13 +82,17 @@ class PluginHost {
   // that trying again would not mend, calls fail with it at once.
   Status Start();
 
-  // `extra_headers`: complete header lines ending in CRLF, or empty.
+  // `extra_headers`: complete header lines ending in CRLF, or empty. With Retry::kNever the plugin is asked once,
+  // whatever comes of it.
   HostCall Call(std::string_view method, std::string_view body, SteadyTime deadline,
-                std::string_view extra_headers = {});
+                std::string_view extra_headers = {}, rpc::Retry retry = rpc::Retry::kAsOptions);
 
   // Whether the plugin declares that it handles one of `keys`; nullopt when it declares nothing.
   std::optional<bool> Handles(const std::vector<std::string>& keys) const;
-  bool KnownUnsupported(std::string_view method) const;
+  // Whether the plugin declares the method and has not answered 404 to it.
+  bool Serves(std::string_view method) const;
+  // Whether it runs and listens; else why not, as far as it is known. Never waits.
+  HostHealth Health() const;
 
   // Makes waiting calls return, kills the compartment and waits until it is gone.
   void Stop();
@@ -92,9 +105,11 @@ class PluginHost {
   struct Attempted;
 
   Result<std::shared_ptr<Instance>> Running();
+  Result<std::shared_ptr<Instance>> RunningLocked();
+  void SetHealth(HostHealth health);
   Result<std::shared_ptr<Instance>> LaunchLocked();
   Attempted CallOnce(std::string_view method, std::string_view body, SteadyTime deadline,
-                     std::string_view extra_headers, bool alone);
+                     std::string_view extra_headers, rpc::Retry retry, bool alone);
   void Record(audit::Event event, Value fields);
   void RecordExit(const sandbox::ExitReport& report);
 
@@ -109,7 +124,13 @@ class PluginHost {
   std::shared_ptr<Instance> instance_;
   std::optional<Error> broken_;
   int failed_starts_ = 0;
-  bool execute_unsupported_ = false;
+  std::optional<SteadyTime> broken_until_;
+
+  // Apart from mutex_, which is held while a compartment starts.
+  mutable std::mutex facts_mutex_;
+  // Guarded by facts_mutex_.
+  std::set<std::string, std::less<>> unsupported_;
+  HostHealth health_;
 
   std::atomic<bool> stopping_{false};
 };

@@ -39,6 +39,7 @@ struct PluginManifest {
   bool run_as_non_root = false;
   // Annotations.
   std::vector<std::string> handles;           // bulkhead.dev/handles: keys of template.plugin; empty: all are asked
+  std::vector<std::string> methods;           // bulkhead.dev/methods: RPC methods it answers; empty: template.execute
   std::optional<sandbox::Tier> minimum_tier;  // bulkhead.dev/minimum-tier
   std::string seccomp_profile = "default";    // bulkhead.dev/seccomp-profile
   // What is not done as the manifest says, one sentence each, shown before the run.

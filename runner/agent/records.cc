@@ -40,19 +40,22 @@ Value VerdictValue(const policy::Verdict& verdict) {
   if (!verdict.by.policy.empty()) value.Set("policy", Text(verdict.by.policy));
   value.Set("rule", Text(verdict.by.rule));
   if (!verdict.by.place.empty()) value.Set("place", Text(verdict.by.place));
-  if (!verdict.allowed) value.Set("reason", Text(verdict.reason));
+  if (verdict.advice) value.Set("advice", Value::Bool(true));
+  if (!verdict.reason.empty()) value.Set("reason", Text(verdict.reason));
+  if (!verdict.value.empty()) value.Set("value", Text(verdict.value));
   return value;
 }
 
 }  // namespace
 
-audit::Record CallRecord(const Task& task, const PluginHost& host, const HostCall& call, const Judgement& judgement,
+audit::Record CallRecord(const Task& task, const Callee& callee, const HostCall& call, const Judgement& judgement,
                          const TaskReport& report, bool decided) {
   const rpc::CallResult& result = call.result;
   Value fields = TaskFields(task);
-  fields.Set("plugin", Text(host.name()));
-  fields.Set("tier", Text(host.tier()));
-  fields.Set("method", Text("template.execute"));
+  fields.Set("plugin", Text(callee.plugin));
+  fields.Set("tier", Text(callee.tier));
+  fields.Set("method", Text(callee.method));
+  if (!callee.caller.empty()) fields.Set("caller", Text(callee.caller));
   fields.Set("attempts", Value::Number(result.attempts));
   fields.Set("outcome", Text(rpc::OutcomeName(result.outcome)));
   if (result.http_status != 0) fields.Set("httpStatus", Value::Number(result.http_status));
@@ -72,7 +75,7 @@ audit::Record CallRecord(const Task& task, const PluginHost& host, const HostCal
   if (report.masked > 0) fields.Set("masked", Count(report.masked));
   fields.Set("applied", Value::Bool(decided && judgement.kind == Judgement::Kind::kApplied));
   if (decided) {
-    fields.Set("phase", Text(report.phase));
+    if (!report.phase.empty()) fields.Set("phase", Text(report.phase));
     if (report.stopped_by != Layer::kNone) {
       fields.Set("stoppedBy", Text(LayerName(report.stopped_by)));
       fields.Set("reason", Text(report.message));
@@ -115,6 +118,16 @@ audit::Record RefusalRecord(const Task& task, const TaskReport& report) {
   fields.Set("stoppedBy", Text(LayerName(report.stopped_by)));
   fields.Set("reason", Text(report.message));
   return {audit::Event::kRefusal, std::move(fields)};
+}
+
+audit::Record RecoveredRecord(const Task& task, const TaskReport& report) {
+  Value fields = TaskFields(task);
+  fields.Set("phase", Text(report.phase));
+  if (report.stopped_by != Layer::kNone) {
+    fields.Set("stoppedBy", Text(LayerName(report.stopped_by)));
+    fields.Set("reason", Text(report.message));
+  }
+  return {audit::Event::kTaskRecovered, std::move(fields)};
 }
 
 void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement,

@@ -12,8 +12,17 @@
 
 namespace bulkhead::agent {
 
-// One call of one plugin. `decided` is false when it answered "not mine".
-audit::Record CallRecord(const Task& task, const PluginHost& host, const HostCall& call, const Judgement& judgement,
+// Who was called, and by whom.
+struct Callee {
+  std::string_view plugin;
+  std::string_view tier;
+  std::string_view method;
+  std::string_view caller = {};  // of the gateway: "uri:spiffe://...", "token", "loopback"; empty: the agent itself
+};
+
+// One call of one plugin. `decided` is false when it answered "not mine". Of a hook, `task` has what the call
+// was about, and `report` no phase.
+audit::Record CallRecord(const Task& task, const Callee& callee, const HostCall& call, const Judgement& judgement,
                          const TaskReport& report, bool decided);
 
 // One HTTP template.
@@ -21,6 +30,9 @@ audit::Record HttpRecord(const Task& task, const http::HttpOutcome& outcome, con
 
 // A task that ended without a plugin's answer.
 audit::Record RefusalRecord(const Task& task, const TaskReport& report);
+
+// A task whose end was in the journal.
+audit::Record RecoveredRecord(const Task& task, const TaskReport& report);
 
 void CountCall(std::string_view plugin, const rpc::CallResult& result, const Judgement& judgement,
                const TaskReport& report, Metrics& metrics);

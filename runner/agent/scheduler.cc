@@ -32,6 +32,15 @@ void Scheduler::Close() {
   done_.notify_all();
 }
 
+void Scheduler::Resume(std::shared_ptr<TaskState> state, std::chrono::nanoseconds delay) {
+  {
+    const std::lock_guard lock(mutex_);
+    active_.emplace(state->task.id, state);
+    if (delay.count() <= 0) return AddLocked(std::move(state));
+  }
+  Requeue(std::move(state), delay);
+}
+
 void Scheduler::Requeue(std::shared_ptr<TaskState> state, std::chrono::nanoseconds delay) {
   const std::lock_guard lock(mutex_);
   delayed_.push({std::chrono::steady_clock::now() + delay, order_++, std::move(state)});
@@ -67,6 +76,11 @@ void Scheduler::Interrupt() {
 bool Scheduler::interrupted() const {
   const std::lock_guard lock(mutex_);
   return interrupted_;
+}
+
+bool Scheduler::WaitIdle(SteadyTime deadline) {
+  std::unique_lock lock(mutex_);
+  return done_.wait_until(lock, deadline, [&] { return running_ == 0; });
 }
 
 void Scheduler::JoinWorkers() {
@@ -146,6 +160,7 @@ void Scheduler::Worker() {
       --idle_;
       continue;
     }
+    ++running_;
     const bool loaded = ready_ > workers_;
     lock.unlock();
     // Under load a worker whose answer came takes its turn instead of preempting who runs: fewer switches, more
@@ -157,6 +172,7 @@ void Scheduler::Worker() {
     }
     run_(std::move(state));
     lock.lock();
+    if (--running_ == 0 && interrupted_) done_.notify_all();
     // The lane was full until now: this worker goes on with it, nobody needs to be woken.
     --lane->running;
   }

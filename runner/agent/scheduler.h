@@ -26,7 +26,10 @@ namespace bulkhead::agent {
 struct TaskState {
   Task task;
   Value node = Value::Object();  // accumulated NodeResult
+  uint64_t step = 0;             // replies that it had
+  int attempt = 1;               // how often this step was begun
   int calls = 0;
+  uint32_t requeues = 0;  // interim results so far
   std::chrono::nanoseconds elapsed{0};
 };
 
@@ -42,6 +45,8 @@ class Scheduler : public TaskQueue {
   void Add(Task task) override;
   void Close() override;
 
+  // A task that was begun before: runs after `delay`.
+  void Resume(std::shared_ptr<TaskState> state, std::chrono::nanoseconds delay);
   // Runs the task again after `delay`.
   void Requeue(std::shared_ptr<TaskState> state, std::chrono::nanoseconds delay);
   // The task is final.
@@ -54,6 +59,8 @@ class Scheduler : public TaskQueue {
   void Interrupt();
   bool interrupted() const;
 
+  // After Interrupt: waits until no task runs. False when `deadline` came first.
+  bool WaitIdle(SteadyTime deadline);
   // Takes no further task and waits for the workers to return.
   void JoinWorkers();
   // After JoinWorkers: what was added and is not final.
@@ -92,6 +99,7 @@ class Scheduler : public TaskQueue {
   std::map<uint64_t, std::shared_ptr<TaskState>> active_;
   std::vector<std::thread> threads_;
   size_t idle_ = 0;
+  size_t running_ = 0;
   size_t ready_ = 0;
   uint64_t order_ = 0;
   bool closed_ = false;

@@ -27,6 +27,10 @@ struct Task {
   std::string template_name;
   std::vector<std::string> plugin_keys;  // the keys of template.plugin (Argo allows exactly one)
   std::string request;                   // the RPC's body: {"workflow":{"metadata":{...}},"template":{...}}
+  // What the journal knows the task by; empty: nothing is journalled, and calls carry no idempotency key.
+  std::string key;
+  // Set: the task cannot be executed, and fails with this sentence without any plugin being asked.
+  std::string defect;
   // template.http, for an HTTP template: a mapping, read strictly when it is executed. Null for a plugin template.
   Value http;
 
@@ -39,7 +43,7 @@ bool IsFulfilled(std::string_view phase);
 // Which defence ended a task, for people and for metrics. kNone: the plugin's own result stands.
 enum class Layer {
   kNone,
-  kTask,     // the task itself cannot be read
+  kTask,     // the task itself: nothing here can execute it
   kSandbox,  // the compartment ended the plugin, or could not be had
   kRpc,      // no trustworthy HTTP answer within the bounds
   kDecode,   // the reply's bytes
@@ -51,6 +55,8 @@ std::string_view LayerName(Layer layer);  // "", "sandbox", "rpc", ...
 // What is delivered for a task: an interim result while it is requeued, then a final one.
 struct TaskReport {
   uint64_t task_id = 0;
+  std::string key;  // the task's
+  std::string name_space;
   std::string workflow;
   std::string node;
   std::string template_name;

@@ -180,6 +180,9 @@ std::string_view EventName(Event event) {
     case Event::kHttp: return "http";
     case Event::kRefusal: return "refusal";
     case Event::kTierRefused: return "tier.refused";
+    case Event::kTaskRecovered: return "task.recovered";
+    case Event::kPolicyReload: return "policy.reload";
+    case Event::kCallerRefused: return "caller.refused";
     case Event::kLogRepaired: return "log.repaired";
   }
   return "";

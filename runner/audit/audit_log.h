@@ -30,6 +30,9 @@ enum class Event {
   kHttp,
   kRefusal,
   kTierRefused,
+  kTaskRecovered,
+  kPolicyReload,
+  kCallerRefused,
   kLogRepaired,
 };
 std::string_view EventName(Event event);  // "agent.start", "plugin.exit", "call", ...

@@ -3,23 +3,26 @@
 #include <charconv>
 
 #include "runner/base/text.h"
-#include "runner/base/yaml.h"
 
 namespace bulkhead {
 
-void Diagnostics::Add(Position at, std::string_view message) {
-  lines_.push_back(Place(file_, at) + ": " + std::string(message));
+namespace {
+
+Diagnostic Problem(std::string_view id, Position at, std::string message) {
+  Diagnostic problem;
+  problem.id = id;
+  problem.at = at;
+  problem.message = std::move(message);
+  return problem;
 }
 
-Status Diagnostics::ToStatus() const {
-  if (lines_.empty()) return OkStatus();
-  return Error(Code::kInvalidInput, Join(lines_, "\n"));
-}
+}  // namespace
 
 Fields::Fields(const Value& value, std::string_view what, Diagnostics& diagnostics)
     : value_(value), what_(what), diagnostics_(diagnostics) {
   if (!value.is_object()) {
-    diagnostics_.Add(value.at, what_ + " must be a mapping, not a " + std::string(KindName(value.kind)));
+    diagnostics_.Add(
+        Problem("E029", value.at, what_ + " must be a mapping, not a " + std::string(KindName(value.kind))));
   }
 }
 
@@ -32,9 +35,10 @@ const Value* Fields::Any(std::string_view key) {
 const Value* Fields::OfKind(std::string_view key, Value::Kind kind) {
   const Value* const member = Any(key);
   if (member == nullptr || member->kind == kind) return member;
-  diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a " + std::string(KindName(kind)) +
-                                   ", not a " + std::string(KindName(member->kind)) +
-                                   (kind == Value::Kind::kString ? "; quote it" : ""));
+  diagnostics_.Add(Problem("E029", member->at,
+                           what_ + "." + std::string(key) + " must be a " + std::string(KindName(kind)) + ", not a " +
+                               std::string(KindName(member->kind)) +
+                               (kind == Value::Kind::kString ? "; quote it" : "")));
   return nullptr;
 }
 
@@ -57,8 +61,9 @@ std::optional<int64_t> Fields::Int(std::string_view key, int64_t least, int64_t 
   const char* const end = member->text.data() + member->text.size();
   const auto parsed = std::from_chars(member->text.data(), end, number);
   if (parsed.ec != std::errc() || parsed.ptr != end || number < least || number > most) {
-    diagnostics_.Add(member->at, what_ + "." + std::string(key) + " must be a whole number from " +
-                                     std::to_string(least) + " to " + std::to_string(most));
+    diagnostics_.Add(Problem("E009", member->at,
+                             what_ + "." + std::string(key) + " must be a whole number from " + std::to_string(least) +
+                                 " to " + std::to_string(most)));
     return std::nullopt;
   }
   return number;
@@ -72,8 +77,9 @@ std::vector<std::string> Fields::Strings(std::string_view key) {
     if (item.is_string()) {
       strings.push_back(item.text);
     } else {
-      diagnostics_.Add(item.at, what_ + "." + std::string(key) + " must hold strings, not a " +
-                                    std::string(KindName(item.kind)) + "; quote it");
+      diagnostics_.Add(Problem("E029", item.at,
+                               what_ + "." + std::string(key) + " must hold strings, not a " +
+                                   std::string(KindName(item.kind)) + "; quote it"));
     }
   }
   return strings;
@@ -81,7 +87,7 @@ std::vector<std::string> Fields::Strings(std::string_view key) {
 
 std::string Fields::RequiredString(std::string_view key) {
   if (Any(key) == nullptr) {
-    diagnostics_.Add(value_.at, what_ + " needs \"" + std::string(key) + "\"");
+    diagnostics_.Add(Problem("E008", value_.at, what_ + " needs \"" + std::string(key) + "\""));
     return "";
   }
   return String(key).value_or("");
@@ -97,8 +103,13 @@ void Fields::Done() {
   const std::vector<std::string_view> candidates(known_.begin(), known_.end());
   for (const Member& member : value_.members) {
     if (known_.contains(member.key)) continue;
-    diagnostics_.Add(member.at, "unknown field \"" + EscapeForTerminal(member.key) + "\" in " + what_ +
-                                    DidYouMean(member.key, candidates));
+    Diagnostic unknown;
+    unknown.id = "E003";
+    unknown.at = member.at;
+    unknown.length = static_cast<uint32_t>(member.key.size());
+    unknown.message = "unknown field \"" + EscapeForTerminal(member.key) + "\" in " + what_;
+    unknown.hint = Nearest(member.key, candidates).value_or("");
+    diagnostics_.Add(std::move(unknown));
   }
 }
 

@@ -9,27 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "runner/base/diagnostic.h"
 #include "runner/base/result.h"
 #include "runner/base/value.h"
 
 namespace bulkhead {
 
-// Collects diagnostics of one file, in the order found. Not thread-safe.
-class Diagnostics {
- public:
-  explicit Diagnostics(std::string file) : file_(std::move(file)) {}
-  void Add(Position at, std::string_view message);
-  bool empty() const { return lines_.empty(); }
-  const std::string& file() const { return file_; }
-  // kInvalidInput with a line for each; OK when there are none.
-  Status ToStatus() const;
-
- private:
-  std::string file_;
-  std::vector<std::string> lines_;
-};
-
-// Borrows `value` and `diagnostics`. `what` names the mapping in messages ("container").
+// Borrows `value` and `diagnostics`. `what` names the mapping in messages ("container"). An unknown key is E003.
 class Fields {
  public:
   Fields(const Value& value, std::string_view what, Diagnostics& diagnostics);

@@ -21,8 +21,8 @@ struct JsonLimits {
   size_t depth = 64;                // nested arrays and objects
   size_t values = 100'000;          // all values in the tree
   size_t string_bytes = 1U << 20U;  // one string, after unescaping
-  // False: keys that differ only by case are different, as they are to the API server in labels and other
-  // free-form maps. Exact duplicates are refused either way. Never false for what a plugin sends.
+  // False: keys that differ only by case or folding are two keys; the same key twice is refused all the same. For
+  // documents of Kubernetes, where labels `App` and `app` may stand side by side.
   bool fold_keys = true;
 };
 
@@ -58,5 +58,7 @@ JsonParse ParseJson(std::string_view bytes, const JsonLimits& limits = {});
 // True when a Go decoder would take `a` for `b` (ASCII case and Unicode simple folding; the only
 // non-ASCII runes that fold to ASCII letters are U+017F to s and U+212A to k).
 bool FoldsTo(std::string_view a, std::string_view b);
+// Their order by folded characters: below 0, 0 or above 0.
+int CompareFolded(std::string_view a, std::string_view b);
 
 }  // namespace bulkhead

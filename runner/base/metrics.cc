@@ -2,19 +2,29 @@
 
 namespace bulkhead {
 
+uint64_t& Metrics::SlotLocked(std::string_view name, std::string_view labels) {
+  auto family = values_.find(name);
+  if (family == values_.end()) family = values_.emplace(std::string(name), decltype(family->second){}).first;
+  auto value = family->second.find(labels);
+  if (value == family->second.end()) value = family->second.emplace(std::string(labels), 0).first;
+  return value->second;
+}
+
 void Metrics::Add(std::string_view name, std::string_view labels, uint64_t amount) {
   const std::lock_guard lock(mutex_);
-  auto family = counters_.find(name);
-  if (family == counters_.end()) family = counters_.emplace(std::string(name), decltype(family->second){}).first;
-  auto counter = family->second.find(labels);
-  if (counter == family->second.end()) counter = family->second.emplace(std::string(labels), 0).first;
-  counter->second += amount;
+  SlotLocked(name, labels) += amount;
+}
+
+void Metrics::Set(std::string_view name, std::string_view labels, uint64_t value) {
+  const std::lock_guard lock(mutex_);
+  SlotLocked(name, labels) = value;
+  gauges_.emplace(name);
 }
 
 uint64_t Metrics::Get(std::string_view name, std::string_view labels) const {
   const std::lock_guard lock(mutex_);
-  const auto family = counters_.find(name);
-  if (family == counters_.end()) return 0;
+  const auto family = values_.find(name);
+  if (family == values_.end()) return 0;
   const auto counter = family->second.find(labels);
   return counter == family->second.end() ? 0 : counter->second;
 }
@@ -22,8 +32,8 @@ uint64_t Metrics::Get(std::string_view name, std::string_view labels) const {
 std::string Metrics::Exposition() const {
   const std::lock_guard lock(mutex_);
   std::string out;
-  for (const auto& [name, family] : counters_) {
-    out += "# TYPE " + name + " counter\n";
+  for (const auto& [name, family] : values_) {
+    out += "# TYPE " + name + (gauges_.find(name) != gauges_.end() ? " gauge\n" : " counter\n");
     for (const auto& [labels, value] : family) {
       out += name;
       if (!labels.empty()) out += "{" + labels + "}";

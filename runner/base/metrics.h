@@ -1,4 +1,4 @@
-// Counters in the Prometheus text exposition format (version 0.0.4).
+// Counters and gauges in the Prometheus text exposition format (version 0.0.4).
 //
 // A Metrics object is passed to whoever counts; there is no global registry. Thread-safe.
 #pragma once
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -16,13 +17,18 @@ class Metrics {
   // `name` like "bulkhead_calls_total"; `labels` like `plugin="slack",outcome="reply"` or empty; label
   // values must already be escaped with MetricLabel.
   void Add(std::string_view name, std::string_view labels = {}, uint64_t amount = 1);
+  // A gauge: a value that is set, and may go down. Its name is no counter's.
+  void Set(std::string_view name, std::string_view labels, uint64_t value);
   uint64_t Get(std::string_view name, std::string_view labels = {}) const;
-  // All counters, sorted, with # TYPE lines.
+  // All of them, sorted, with # TYPE lines.
   std::string Exposition() const;
 
  private:
   mutable std::mutex mutex_;
-  std::map<std::string, std::map<std::string, uint64_t, std::less<>>, std::less<>> counters_;
+  uint64_t& SlotLocked(std::string_view name, std::string_view labels);
+
+  std::map<std::string, std::map<std::string, uint64_t, std::less<>>, std::less<>> values_;
+  std::set<std::string, std::less<>> gauges_;
 };
 
 // `key="value"` with the value's backslash, quote and newline escaped.

@@ -29,6 +29,10 @@ void Secret::Wipe() {
   bytes_.clear();
 }
 
+bool SameSecret(std::string_view a, std::string_view b) {
+  return !a.empty() && a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
 void Wipe(void* bytes, size_t size) {
   OPENSSL_cleanse(bytes, size);
 }

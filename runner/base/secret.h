@@ -29,6 +29,10 @@ class Secret {
   std::string bytes_;
 };
 
+// Whether both hold the same bytes, in a time that depends on their lengths alone. Two empty ones are not
+// equal: what is not set opens nothing.
+bool SameSecret(std::string_view a, std::string_view b);
+
 // Overwrites bytes that held a secret, in a way that the compiler must keep.
 void Wipe(void* bytes, size_t size);
 

@@ -106,9 +106,12 @@ Plain ReadPlain(std::string_view text) {
   return {Value::Kind::kString, false, {}};
 }
 
+// Reads on behind what it refuses, so that one pass tells of all of it. A Status is an error only where reading can't
+// go on.
 class Reader {
  public:
-  Reader(std::string_view text, std::string_view file, const YamlLimits& limits) : file_(file), limits_(limits) {
+  Reader(std::string_view text, Diagnostics& diagnostics, const YamlLimits& limits)
+      : diagnostics_(diagnostics), limits_(limits) {
     yaml_parser_initialize(&parser_);
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
     yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
@@ -120,17 +123,15 @@ class Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  Result<std::vector<Value>> Run() {
-    std::vector<Value> documents;
+  Status Run(std::vector<Value>& documents) {
     for (;;) {
       BULKHEAD_TRY(Next());
       switch (event_.type) {
         case YAML_STREAM_START_EVENT: break;
-        case YAML_STREAM_END_EVENT: return documents;
+        case YAML_STREAM_END_EVENT: return OkStatus();
         case YAML_DOCUMENT_START_EVENT:
-          if (event_.data.document_start.tag_directives.start != event_.data.document_start.tag_directives.end) {
-            return Fail("tag directives are not allowed");
-          }
+          if (event_.data.document_start.tag_directives.start != event_.data.document_start.tag_directives.end)
+            Refuse("E002", Here(), 1, "tag directives are not allowed");
           BULKHEAD_TRY(Next());
           BULKHEAD_TRY(ReadNode(documents.emplace_back(), 0));
           break;
@@ -146,8 +147,18 @@ class Reader {
   // mark's index is in characters too, so the column is left as it is.
   static uint32_t ByteColumn(const yaml_mark_t& mark) { return static_cast<uint32_t>(mark.column + 1); }
 
-  Error Fail(std::string_view message) const {
-    return {Code::kInvalidInput, Place(file_, Here()) + ": " + std::string(message)};
+  void Refuse(std::string_view id, Position at, size_t length, std::string message) {
+    Diagnostic problem;
+    problem.id = id;
+    problem.at = at;
+    problem.length = static_cast<uint32_t>(length);
+    problem.message = std::move(message);
+    diagnostics_.Add(std::move(problem));
+  }
+
+  Error Fail(Position at, std::string message) {
+    Refuse("E000", at, 0, message);
+    return {Code::kInvalidInput, std::move(message)};
   }
 
   Status Next() {
@@ -157,58 +168,64 @@ class Reader {
       const Position at = {static_cast<uint32_t>(parser_.problem_mark.line + 1), ByteColumn(parser_.problem_mark)};
       std::string message = parser_.problem != nullptr ? parser_.problem : "not YAML";
       if (parser_.context != nullptr) message = std::string(parser_.context) + ": " + message;
-      return Error(Code::kInvalidInput, Place(file_, at) + ": " + message);
+      return Fail(at, message);
     }
     have_event_ = true;
     return OkStatus();
   }
 
-  Status Properties(const unsigned char* anchor, const unsigned char* tag) const {
-    if (anchor != nullptr)
-      return Fail("anchors (&" + EscapeForTerminal(reinterpret_cast<const char*>(anchor)) +
-                  ") are not allowed; write the value out");
-    if (tag != nullptr)
-      return Fail("tags (" + EscapeForTerminal(reinterpret_cast<const char*>(tag)) + ") are not allowed");
-    return OkStatus();
+  void CheckProperties(const unsigned char* anchor, const unsigned char* tag) {
+    if (anchor != nullptr) {
+      const std::string name = EscapeForTerminal(reinterpret_cast<const char*>(anchor));
+      Refuse("E002", Here(), name.size() + 1, "anchors (&" + name + ") are not allowed; write the value out");
+    }
+    if (tag != nullptr) {
+      const std::string name = EscapeForTerminal(reinterpret_cast<const char*>(tag));
+      Refuse("E002", Here(), 1, "tags (" + name + ") are not allowed");
+    }
   }
 
   Status ReadNode(Value& value, size_t depth) {
     value.at = Here();
-    if (++values_ > limits_.values) return Fail("there are more than " + std::to_string(limits_.values) + " values");
-    if (depth > limits_.depth)
-      return Fail("mappings and lists are nested deeper than " + std::to_string(limits_.depth));
+    if (++values_ > limits_.values) {
+      return Fail(Here(), "there are more than " + std::to_string(limits_.values) + " values");
+    }
+    if (depth > limits_.depth) {
+      return Fail(Here(), "mappings and lists are nested deeper than " + std::to_string(limits_.depth));
+    }
     switch (event_.type) {
-      case YAML_SCALAR_EVENT: return ReadScalar(value);
+      case YAML_SCALAR_EVENT: ReadScalar(value); return OkStatus();
       case YAML_SEQUENCE_START_EVENT: return ReadSequence(value, depth);
       case YAML_MAPPING_START_EVENT: return ReadMapping(value, depth);
-      case YAML_ALIAS_EVENT:
-        return Fail("aliases (*" + EscapeForTerminal(reinterpret_cast<const char*>(event_.data.alias.anchor)) +
-                    ") are not allowed; write the value out");
-      default: return Fail("not YAML");
+      case YAML_ALIAS_EVENT: {
+        const std::string name = EscapeForTerminal(reinterpret_cast<const char*>(event_.data.alias.anchor));
+        Refuse("E002", Here(), name.size() + 1, "aliases (*" + name + ") are not allowed; write the value out");
+        return OkStatus();
+      }
+      default: return Fail(Here(), "not YAML");
     }
   }
 
-  Status ReadScalar(Value& value) {
+  void ReadScalar(Value& value) {
     const auto& scalar = event_.data.scalar;
-    BULKHEAD_TRY(Properties(scalar.anchor, scalar.tag));
+    CheckProperties(scalar.anchor, scalar.tag);
     const std::string_view text(reinterpret_cast<const char*>(scalar.value), scalar.length);
-    if (scalar.style != YAML_PLAIN_SCALAR_STYLE) {
-      value.kind = Value::Kind::kString;
-      value.text = text;
-      return OkStatus();
-    }
+    value.kind = Value::Kind::kString;
+    value.text = text;
+    if (scalar.style != YAML_PLAIN_SCALAR_STYLE) return;
     const Plain plain = ReadPlain(text);
     if (!plain.kind.has_value()) {
-      return Fail("\"" + EscapeForTerminal(text) + "\" " + std::string(plain.problem) + "; quote it");
+      Refuse("E004", value.at, text.size(),
+             "\"" + EscapeForTerminal(text) + "\" " + std::string(plain.problem) + "; quote it");
+      return;
     }
     value.kind = *plain.kind;
     value.boolean = plain.boolean;
-    if (value.is_string() || value.is_number()) value.text = text;
-    return OkStatus();
+    if (!value.is_string() && !value.is_number()) value.text.clear();
   }
 
   Status ReadSequence(Value& value, size_t depth) {
-    BULKHEAD_TRY(Properties(event_.data.sequence_start.anchor, event_.data.sequence_start.tag));
+    CheckProperties(event_.data.sequence_start.anchor, event_.data.sequence_start.tag);
     value.kind = Value::Kind::kArray;
     for (;;) {
       BULKHEAD_TRY(Next());
@@ -217,37 +234,44 @@ class Reader {
     }
   }
 
+  bool IsMergeKey() const {
+    if (event_.type != YAML_SCALAR_EVENT || event_.data.scalar.style != YAML_PLAIN_SCALAR_STYLE) return false;
+    return std::string_view(reinterpret_cast<const char*>(event_.data.scalar.value), event_.data.scalar.length) == "<<";
+  }
+
   Status ReadMapping(Value& value, size_t depth) {
-    BULKHEAD_TRY(Properties(event_.data.mapping_start.anchor, event_.data.mapping_start.tag));
+    CheckProperties(event_.data.mapping_start.anchor, event_.data.mapping_start.tag);
     value.kind = Value::Kind::kObject;
     std::set<std::string, std::less<>> keys;
     for (;;) {
       BULKHEAD_TRY(Next());
       if (event_.type == YAML_MAPPING_END_EVENT) return OkStatus();
       Value key;
-      if (event_.type == YAML_SCALAR_EVENT && event_.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-          std::string_view(reinterpret_cast<const char*>(event_.data.scalar.value), event_.data.scalar.length) ==
-              "<<") {
-        return Fail("merge keys (<<) are not allowed; write the members out");
+      bool usable = true;
+      if (IsMergeKey()) {
+        Refuse("E002", Here(), 2, "merge keys (<<) are not allowed; write the members out");
+        usable = false;
+      } else {
+        BULKHEAD_TRY(ReadNode(key, depth + 1));
+        if (!key.is_string()) {
+          Refuse("E009", key.at, 1, "a key must be a string, not a " + std::string(KindName(key.kind)) + "; quote it");
+          usable = false;
+        } else if (!keys.insert(key.text).second) {
+          Refuse("E001", key.at, key.text.size(),
+                 "key \"" + EscapeForTerminal(key.text) + "\" occurs twice in one mapping");
+          usable = false;
+        }
       }
-      BULKHEAD_TRY(ReadNode(key, depth + 1));
-      if (!key.is_string())
-        return FailAt(key.at, "a key must be a string, not a " + std::string(KindName(key.kind)) + "; quote it");
-      if (!keys.insert(key.text).second)
-        return FailAt(key.at, "key \"" + EscapeForTerminal(key.text) + "\" occurs twice in one mapping");
-      Member& member = value.members.emplace_back();
+      BULKHEAD_TRY(Next());
+      Member member;
       member.key = std::move(key.text);
       member.at = key.at;
-      BULKHEAD_TRY(Next());
       BULKHEAD_TRY(ReadNode(member.value, depth + 1));
+      if (usable) value.members.push_back(std::move(member));
     }
   }
 
-  Error FailAt(Position at, std::string_view message) const {
-    return {Code::kInvalidInput, Place(file_, at) + ": " + std::string(message)};
-  }
-
-  const std::string_view file_;
+  Diagnostics& diagnostics_;
   const YamlLimits& limits_;
   yaml_parser_t parser_ = {};
   yaml_event_t event_ = {};
@@ -257,12 +281,31 @@ class Reader {
 
 }  // namespace
 
-Result<std::vector<Value>> ParseYaml(std::string_view text, std::string_view file, const YamlLimits& limits) {
+std::vector<Value> ParseYaml(std::string_view text, Diagnostics& diagnostics, const YamlLimits& limits) {
+  Diagnostic problem;
   if (text.size() > limits.bytes) {
-    return Error(Code::kInvalidInput, std::string(file) + ": larger than " + std::to_string(limits.bytes) + " bytes");
+    problem.id = "E000";
+    problem.message = "larger than " + std::to_string(limits.bytes) + " bytes";
+  } else if (!IsValidUtf8(text)) {
+    problem.id = "E005";
+    problem.message = "not UTF-8";
   }
-  if (!IsValidUtf8(text)) return Error(Code::kInvalidInput, std::string(file) + ": not UTF-8");
-  return Reader(text, file, limits).Run();
+  std::vector<Value> documents;
+  if (!problem.id.empty()) {
+    diagnostics.Add(std::move(problem));
+    return documents;
+  }
+  // What ended the reading is among the diagnostics.
+  const Status read = Reader(text, diagnostics, limits).Run(documents);
+  static_cast<void>(read.ok());
+  return documents;
+}
+
+Result<std::vector<Value>> ParseYaml(std::string_view text, std::string_view file, const YamlLimits& limits) {
+  Diagnostics diagnostics{std::string(file)};
+  std::vector<Value> documents = ParseYaml(text, diagnostics, limits);
+  BULKHEAD_TRY(diagnostics.ToStatus());
+  return documents;
 }
 
 }  // namespace bulkhead

@@ -21,6 +21,7 @@ inline constexpr int kExitUsage = 2;
 using Action = std::function<int()>;
 
 void AddRun(CLI::App& app, Action& action);
+void AddServe(CLI::App& app, Action& action);
 void AddDoctor(CLI::App& app, Action& action);
 void AddPolicy(CLI::App& app, Action& action);
 void AddAudit(CLI::App& app, Action& action);

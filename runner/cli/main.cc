@@ -26,6 +26,8 @@ void Harden() {
   ::setrlimit(RLIMIT_CORE, &none);
   // A reader that went away is an error of write(2), told by name.
   std::signal(SIGPIPE, SIG_IGN);
+  // So is a file that may not grow any more: the audit log then says so, and nothing is applied.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 // Descriptors 0, 1 and 2 must be taken, or a later open would become one of them.
@@ -49,10 +51,12 @@ int Main(int argc, char** argv) {
       "Start with:\n"
       "  bulkhead doctor                                   which sandbox tier this place offers, and why\n"
       "  bulkhead run TASKS.yaml --plugins DIR --policy POLICY.yaml\n"
+      "  bulkhead serve --plugins DIR --policy POLICY.yaml  answer Argo's plugin RPC for plugins in sandboxes\n"
       "  bulkhead audit verify audit.jsonl\n\n"
       "Exit codes: 0 success; 1 a task failed or was refused, or a log does not verify; 2 usage or configuration.");
   Action action;
   AddRun(app, action);
+  AddServe(app, action);
   AddDoctor(app, action);
   AddPolicy(app, action);
   AddPlugin(app, action);

@@ -1,9 +1,9 @@
 // bulkhead run: the embedded default, no cluster needed.
 #include <memory>
 
-#include "runner/base/text.h"
 #include "runner/cli/command.h"
 #include "runner/cli/options.h"
+#include "runner/cli/prepare.h"
 #include "runner/cli/session.h"
 
 namespace bulkhead::cli {
@@ -20,29 +20,13 @@ struct RunFlags {
   Format format = Format::kTable;
 };
 
-Result<std::chrono::nanoseconds> PositiveDuration(const std::string& text, std::string_view flag) {
-  const auto duration = ParseGoDuration(text);
-  if (!duration.has_value() || duration->count() <= 0) {
-    return Error(Code::kInvalidInput,
-                 std::string(flag) + " " + text + ": must be a positive duration such as 90s, 5m or 1h30m");
-  }
-  return *duration;
-}
-
 Status Complete(RunFlags& flags) {
-  if (flags.tier == "strict") flags.session.tier = sandbox::Tier::kStrict;
-  if (flags.tier == "restricted") flags.session.tier = sandbox::Tier::kRestricted;
+  flags.session.tier = TierOption(flags.tier);
   if (!flags.timeout.empty()) {
     BULKHEAD_ASSIGN(flags.session.timeout, PositiveDuration(flags.timeout, "--timeout"));
   }
   BULKHEAD_ASSIGN(flags.session.start_timeout, PositiveDuration(flags.start_timeout, "--plugin-start-timeout"));
-  for (const std::string& pair : flags.rootfs) {
-    const size_t equals = pair.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 >= pair.size() || pair[equals + 1] != '/') {
-      return Error(Code::kInvalidInput, "--rootfs " + pair + ": write PLUGIN=/absolute/folder");
-    }
-    flags.session.rootfs[pair.substr(0, equals)] = pair.substr(equals + 1);
-  }
+  BULKHEAD_ASSIGN(flags.session.rootfs, ReadRootFolders(flags.rootfs));
   return OkStatus();
 }
 

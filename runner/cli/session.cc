@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -12,8 +11,8 @@
 #include "certs/identity.h"
 #include "certs/tls.h"
 #include "runner/base/io.h"
-#include "runner/base/secret.h"
 #include "runner/base/text.h"
+#include "runner/cli/prepare.h"
 #include "runner/cli/print.h"
 #include "runner/cli/progress.h"
 #include "runner/cli/signals.h"
@@ -25,10 +24,7 @@ namespace bulkhead::cli {
 
 namespace {
 
-constexpr std::string_view kTrustDomain = "bulkhead.local";
 constexpr auto kCertificateLifetime = std::chrono::hours(24);
-constexpr size_t kTokenLength = 32;  // as Argo's agent init makes them
-constexpr size_t kMostSecretBytes = 64U << 10U;
 
 // What the user gave, read and checked; nothing has been started.
 struct Inputs {
@@ -41,29 +37,6 @@ struct Inputs {
 };
 
 // --- reading --------------------------------------------------------------------------------------
-
-// The characters that a mask's name may have.
-std::string MaskName(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                       c == '_' || c == '-' || c == '/';
-    out += plain ? c : '_';
-  }
-  return out;
-}
-
-Status ReadSecretFiles(const std::vector<std::string>& files, std::vector<redact::NamedSecret>& secrets) {
-  for (const std::string& file : files) {
-    auto text = ReadFile(file, kMostSecretBytes);
-    if (!text.ok()) return Error(Code::kInvalidInput, "--secret-file " + text.error().message());
-    // The line end that editors add is not part of the secret.
-    while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
-    if (text->empty()) return Error(Code::kInvalidInput, "--secret-file " + file + ": the file is empty");
-    secrets.push_back({MaskName(std::filesystem::path(file).filename().string()), Secret(std::move(*text))});
-  }
-  return OkStatus();
-}
 
 // HTTP templates alone need no plugin.
 Status CheckNoPluginIsNeeded(const std::vector<source::LocalSet>& sets) {
@@ -92,93 +65,16 @@ Result<Inputs> ReadInputs(const SessionOptions& options) {
     BULKHEAD_ASSIGN(inputs.egress, http::LoadEgressPolicies(options.policies));
   }
   BULKHEAD_TRY(ReadSecretFiles(options.secret_files, inputs.secrets));
-  for (const auto& [name, folder] : options.rootfs) {
-    const bool known = std::any_of(inputs.plugins.begin(), inputs.plugins.end(),
-                                   [&wanted = name](const auto& plugin) { return plugin.name == wanted; });
-    if (!known)
-      return Error(Code::kInvalidInput, "--rootfs " + name + "=" + folder + ": there is no plugin \"" + name + "\"");
-    std::error_code error;
-    if (!std::filesystem::is_directory(folder, error))
-      return Error(Code::kInvalidInput, "--rootfs " + name + "=" + folder + ": no such folder");
-  }
+  BULKHEAD_TRY(CheckRootfs(options.rootfs, inputs.plugins));
   return inputs;
 }
 
-// --- plugins --------------------------------------------------------------------------------------
-
-// A plugin's configuration, or why it is not started: then its tasks fail with that reason and the
-// others go on.
-struct Prepared {
-  agent::PluginConfig config;
-  std::optional<Error> refusal;
-};
-
-Result<Prepared> Prepare(agent::PluginManifest& manifest, const SessionOptions& options,
-                         const sandbox::TierReport& tiers, const agent::WorkflowRef& identity,
-                         std::vector<redact::NamedSecret>& secrets) {
-  const Secret token = RandomToken(kTokenLength);
-  secrets.push_back({MaskName(manifest.name + "/token"), token.Clone()});
-  for (const agent::EnvVar& variable : manifest.env) {
-    if (variable.secret && !variable.value.empty())
-      secrets.push_back({MaskName(variable.secret_name), Secret(variable.value)});
-  }
-  Prepared prepared;
-  prepared.config.handles = manifest.handles;
-  BULKHEAD_ASSIGN(prepared.config.uri,
-                  certs::PluginUri(kTrustDomain, identity.name_space, identity.name, manifest.name));
-
-  auto tier = agent::ChooseTier(options.tier, sandbox::BestTier(tiers), tiers.strict, tiers.restricted, manifest);
-  if (!tier.ok()) {
-    prepared.refusal = tier.error();
-    prepared.config.spec.name = manifest.name;
-    prepared.config.spec.tier = manifest.minimum_tier.value_or(options.tier.value_or(sandbox::Tier::kStrict));
-    return prepared;
-  }
-  const auto rootfs = options.rootfs.find(manifest.name);
-  const bool has_rootfs = rootfs != options.rootfs.end();
-  BULKHEAD_ASSIGN(prepared.config.spec,
-                  agent::MakeCompartment(manifest, *tier, has_rootfs ? rootfs->second : "", token.Reveal()));
-  if (!manifest.image.empty() && !has_rootfs) {
-    manifest.notices.push_back("image " + manifest.image +
-                               " is not run here: a read-only view of the host's root serves instead; --rootfs " +
-                               manifest.name + "=DIR gives it another");
-  }
-  if (auto valid = sandbox::Validate(prepared.config.spec); !valid.ok())
-    return valid.error().WithContext(manifest.file);
-  prepared.config.notices = manifest.notices;
-  return prepared;
-}
-
 // --- audit records of the run itself ---------------------------------------------------------------
-
-audit::Record StartRecord(const SessionOptions& options, const policy::PolicySet& policies,
-                          const sandbox::TierReport& tiers) {
-  Value fields = Value::Object();
-  fields.Set("version", Value::String(BULKHEAD_VERSION));
-  fields.Set("policyDigest", Value::String(policies.Digest()));
-  Value names = Value::Array();
-  for (const std::string& name : policies.Names()) names.items.push_back(Value::String(name));
-  fields.Set("policies", std::move(names));
-  fields.Set("tierRequested",
-             Value::String(options.tier.has_value() ? std::string(sandbox::TierName(*options.tier)) : "auto"));
-  Value available = Value::Array();
-  if (tiers.strict) available.items.push_back(Value::String("strict"));
-  if (tiers.restricted) available.items.push_back(Value::String("restricted"));
-  fields.Set("tiers", std::move(available));
-  return {audit::Event::kAgentStart, std::move(fields)};
-}
 
 audit::Record StopRecord(const agent::RunOutcome& outcome) {
   Value fields = Value::Object();
   fields.Set("reason", Value::String(outcome.interrupted ? "interrupted" : outcome.timed_out ? "timeout" : "done"));
   return {audit::Event::kAgentStop, std::move(fields)};
-}
-
-audit::Record RefusedTierRecord(const Prepared& plugin) {
-  Value fields = Value::Object();
-  fields.Set("plugin", Value::String(plugin.config.spec.name));
-  fields.Set("reason", Value::String(plugin.refusal->message()));
-  return {audit::Event::kTierRefused, std::move(fields)};
 }
 
 // --- the run --------------------------------------------------------------------------------------
@@ -211,7 +107,8 @@ class Session {
     identity_ = inputs_.sets.front().workflow;
     if (inputs_.sets.size() > 1) identity_.name = "run";
     for (agent::PluginManifest& manifest : inputs_.plugins) {
-      BULKHEAD_ASSIGN(Prepared prepared, Prepare(manifest, options_, tiers_, identity_, inputs_.secrets));
+      BULKHEAD_ASSIGN(Prepared prepared,
+                      Prepare(manifest, options_.tier, options_.rootfs, tiers_, identity_, inputs_.secrets));
       for (const std::string& notice : prepared.config.notices)
         PrintError("notice: " + manifest.name + ": " + EscapeForTerminal(notice));
       prepared_.push_back(std::move(prepared));
@@ -226,7 +123,7 @@ class Session {
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, identity_.name_space, identity_.name));
     BULKHEAD_ASSIGN(agent_identity_, authority_->Issue(uri, certs::Role::kClient));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
-    BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_, inputs_.policies, tiers_)));
+    BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_.tier, inputs_.policies, tiers_)));
 
     services_.launcher = launcher_.get();
     services_.authority = authority_.get();
@@ -267,11 +164,7 @@ class Session {
       if (agent::Agent* const agent = running.load()) agent->FailAudit(error);
     };
     for (Prepared& plugin : prepared_) {
-      if (plugin.refusal.has_value()) {
-        BULKHEAD_TRY(audit_->AppendSync(RefusedTierRecord(plugin)));
-        metrics_.Add("bulkhead_tier_refused_total", MetricLabel("plugin", plugin.config.spec.name));
-        PrintError("error: " + EscapeForTerminal(plugin.refusal->message()));
-      }
+      BULKHEAD_TRY(TellRefusal(plugin, *audit_, metrics_));
       hosts.push_back(std::make_unique<agent::PluginHost>(std::move(plugin.config), services_, host_options,
                                                           std::move(plugin.refusal)));
       order.push_back(hosts.back().get());

@@ -10,6 +10,7 @@
 #include "runner/agent/agent.h"
 #include "runner/base/result.h"
 #include "runner/base/value.h"
+#include "runner/cli/prepare.h"
 
 namespace bulkhead::cli {
 
@@ -18,8 +19,8 @@ struct SessionOptions {
   std::vector<std::string> plugins;
   std::vector<std::string> policies;
   std::string audit = "bulkhead-audit.jsonl";
-  std::optional<sandbox::Tier> tier;          // nullopt: auto
-  std::map<std::string, std::string> rootfs;  // by plugin name
+  std::optional<sandbox::Tier> tier;  // nullopt: auto
+  RootFolders rootfs;                 // by plugin name
   std::vector<std::string> secret_files;
   std::optional<std::chrono::nanoseconds> timeout;
   std::chrono::nanoseconds start_timeout = std::chrono::seconds(20);

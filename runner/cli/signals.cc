@@ -32,17 +32,21 @@ void BlockSignals() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-SignalWatch::SignalWatch(std::function<void()> on_signal) {
+SignalWatch::SignalWatch(std::function<void()> on_signal, std::function<void()> on_hangup) {
   const sigset_t set = Watched();
   signals_.Reset(::signalfd(-1, &set, SFD_CLOEXEC));
   stop_.Reset(::eventfd(0, EFD_CLOEXEC));
-  thread_ = std::thread([this, on_signal = std::move(on_signal)] {
+  thread_ = std::thread([this, on_signal = std::move(on_signal), on_hangup = std::move(on_hangup)] {
     std::array<pollfd, 2> waiting = {{{signals_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
     for (bool first = true;;) {
       if (::poll(waiting.data(), waiting.size(), -1) < 0) continue;
       if (waiting[1].revents != 0) return;
       signalfd_siginfo info = {};
       if (::read(signals_.get(), &info, sizeof info) != sizeof info) continue;
+      if (info.ssi_signo == SIGHUP && on_hangup) {
+        on_hangup();
+        continue;
+      }
       if (!std::exchange(first, false)) ::_exit(kExitBySignal + static_cast<int>(info.ssi_signo));
       on_signal();
     }

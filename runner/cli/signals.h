@@ -15,7 +15,8 @@ void BlockSignals();
 // signal ends the process at once: somebody is in a hurry.
 class SignalWatch {
  public:
-  explicit SignalWatch(std::function<void()> on_signal);
+  // SIGHUP is `on_hangup`'s alone when that is given.
+  explicit SignalWatch(std::function<void()> on_signal, std::function<void()> on_hangup = {});
   ~SignalWatch();
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;

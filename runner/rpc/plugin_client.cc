@@ -75,7 +75,7 @@ PluginClient::PluginClient(std::string name, Connector connector, Secret token, 
 PluginClient::~PluginClient() = default;
 
 CallResult PluginClient::Call(std::string_view method, std::string_view body, Deadline deadline, const Sleeper& sleeper,
-                              std::string_view extra_headers) {
+                              std::string_view extra_headers, Retry retry) {
   const auto begin = SteadyClock::now();
   thread_local std::minstd_rand random(std::random_device{}());
   std::uniform_real_distribution<double> jitter(0.0, state_->options.backoff_jitter);
@@ -87,11 +87,12 @@ CallResult PluginClient::Call(std::string_view method, std::string_view body, De
   }
   bool early_bytes = false;
   double backoff = static_cast<double>(state_->options.backoff.count());
+  const int most = retry == Retry::kNever ? 1 : state_->options.max_attempts;
   for (int attempt = 1;; ++attempt) {
     result = Attempt(method, body, deadline, extra_headers);
     early_bytes = early_bytes || result.early_bytes;
     result.attempts = attempt;
-    if (result.outcome != Outcome::kTransient || attempt >= state_->options.max_attempts) break;
+    if (result.outcome != Outcome::kTransient || attempt >= most) break;
     const std::chrono::nanoseconds delay(static_cast<int64_t>(backoff * (1.0 + jitter(random))));
     backoff *= state_->options.backoff_factor;
     if (SteadyClock::now() + delay >= deadline || !sleeper(delay)) break;

@@ -53,6 +53,9 @@ struct ClientOptions {
   double backoff_jitter = 0.2;
 };
 
+// The controller's hooks are asked once.
+enum class Retry { kAsOptions, kNever };
+
 // Thread-safe: many workers call one client at once.
 class PluginClient {
  public:
@@ -65,10 +68,10 @@ class PluginClient {
   PluginClient(std::string name, Connector connector, Secret token, ClientOptions options);
   ~PluginClient();
 
-  // One RPC, e.g. method "template.execute", with retries. `deadline` bounds the whole. `extra_headers`
-  // are complete lines ending in CRLF, or empty.
+  // One RPC, e.g. method "template.execute", with retries unless `retry` says otherwise. `deadline` bounds the
+  // whole. `extra_headers` are complete lines ending in CRLF, or empty.
   CallResult Call(std::string_view method, std::string_view body, std::chrono::steady_clock::time_point deadline,
-                  const Sleeper& sleeper, std::string_view extra_headers = {});
+                  const Sleeper& sleeper, std::string_view extra_headers = {}, Retry retry = Retry::kAsOptions);
 
   // One attempt, no retry and no memory of 404.
   CallResult Attempt(std::string_view method, std::string_view body, std::chrono::steady_clock::time_point deadline,

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "runner/rpc/http_text.h"
+
 namespace bulkhead::rpc {
 
 namespace {
@@ -11,45 +13,6 @@ namespace {
 constexpr size_t kMostHeaders = 128;
 constexpr size_t kReserveBody = 64U << 10U;
 constexpr int kMostInterim = 8;
-
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-// RFC 9110, section 5.6.2.
-bool IsTokenChar(char c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || IsDigit(c)) return true;
-  return std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-bool IsTextChar(char c) {
-  return c == '\t' || (static_cast<uint8_t>(c) >= 0x20U && c != 0x7F);
-}
-
-char Lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-bool EqualsIgnoringCase(std::string_view a, std::string_view lower) {
-  return a.size() == lower.size() &&
-         std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) { return Lower(x) == y; });
-}
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool ListContains(std::string_view list, std::string_view lower) {
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    if (EqualsIgnoringCase(Trim(list.substr(0, comma)), lower)) return true;
-    if (comma == std::string_view::npos) break;
-    list.remove_prefix(comma + 1);
-  }
-  return false;
-}
 
 int HexValue(char c) {
   if (IsDigit(c)) return c - '0';
@@ -177,7 +140,7 @@ bool ResponseParser::ParseStatusLine(std::string_view line) {
 bool ResponseParser::ParseHeader(std::string_view line) {
   const size_t colon = line.find(':');
   const std::string_view name = line.substr(0, colon);
-  if (colon == std::string_view::npos || name.empty() || !std::all_of(name.begin(), name.end(), IsTokenChar)) {
+  if (colon == std::string_view::npos || !IsToken(name)) {
     Fail("a malformed header field in the response");
     return false;
   }

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::string_view kConfigMapType = "workflows.argoproj.io/configmap-type";
 constexpr std::string_view kSuffix = "-executor-plugin";
+constexpr auto kMethods =
+    std::to_array<std::string_view>({"template.execute", "workflow.preOperate", "workflow.postOperate",
+                                     "node.preExecute", "node.postExecute", "parameters.add"});
 
 struct Document {
   std::string file;
@@ -79,22 +82,38 @@ void ReadReferences(const Document& document, Diagnostics& diagnostics, Referenc
 
 // --- annotations ---------------------------------------------------------------------------------
 
+// "a, b" to its elements.
+std::vector<std::string> ReadList(std::string_view text) {
+  std::vector<std::string> list = Split(text, ',');
+  for (std::string& element : list) {
+    element.erase(0, element.find_first_not_of(' '));
+    element.erase(element.find_last_not_of(' ') + 1);
+  }
+  return list;
+}
+
 void ReadAnnotations(const Value& annotations, Diagnostics& diagnostics, agent::PluginManifest& manifest) {
   static constexpr std::string_view kPrefix = "bulkhead.dev/";
-  static constexpr std::array<std::string_view, 3> kKnown = {"bulkhead.dev/handles", "bulkhead.dev/minimum-tier",
-                                                             "bulkhead.dev/seccomp-profile"};
+  static constexpr std::array<std::string_view, 4> kKnown = {
+      "bulkhead.dev/handles", "bulkhead.dev/methods", "bulkhead.dev/minimum-tier", "bulkhead.dev/seccomp-profile"};
   for (const Member& member : annotations.members) {
     if (member.key.rfind(kPrefix, 0) != 0) continue;  // other people's annotations
     const std::string& text = member.value.text;
     if (!member.value.is_string()) {
       diagnostics.Add(member.value.at, "annotation " + member.key + " must be a string; quote it");
     } else if (member.key == "bulkhead.dev/handles") {
-      for (std::string& key : Split(text, ',')) {
-        key.erase(0, key.find_first_not_of(' '));
-        key.erase(key.find_last_not_of(' ') + 1);
-        if (key.empty())
-          diagnostics.Add(member.value.at, "bulkhead.dev/handles has an empty key; write \"hello\" or \"hello, bye\"");
-        manifest.handles.push_back(std::move(key));
+      manifest.handles = ReadList(text);
+      if (std::find(manifest.handles.begin(), manifest.handles.end(), "") != manifest.handles.end())
+        diagnostics.Add(member.value.at, "bulkhead.dev/handles has an empty key; write \"hello\" or \"hello, bye\"");
+    } else if (member.key == "bulkhead.dev/methods") {
+      manifest.methods = ReadList(text);
+      for (const std::string& method : manifest.methods) {
+        if (std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end()) continue;
+        diagnostics.Add(member.value.at, "bulkhead.dev/methods: \"" + EscapeForTerminal(method) +
+                                             "\" is no method of Argo's plugin RPC" + DidYouMean(method, kMethods) +
+                                             "; they are template.execute, workflow.preOperate, "
+                                             "workflow.postOperate, node.preExecute, node.postExecute and "
+                                             "parameters.add");
       }
     } else if (member.key == "bulkhead.dev/minimum-tier") {
       if (text == "strict") {

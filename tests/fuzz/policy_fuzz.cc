@@ -1,3 +1,4 @@
+// Policy files: whatever is loaded, the built-in guards hold.
 #include "fuzz.h"
 #include "policy/policy.h"
 
@@ -10,16 +11,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::Require(set.empty(), "nothing of a wrong file is loaded");
     fuzz::Require(loaded.error().message().starts_with("f.yaml"), "an error begins with its place");
   }
-  Value before = Value::Object();
-  Value after = Value::Object();
-  Value node = Value::Object();
-  node.Set("phase", Value::String("Succeeded"));
-  node.Set("message", Value::String("{{x}}"));
-  after.Set("node", std::move(node));
-  const auto mutations = policy::Diff(before, after);
-  fuzz::Require(mutations.ok(), "a plain reply has a difference");
-  const auto decision =
-      set.Decide({"p", "template.execute", "ns", "wf", "t"}, *mutations, policy::MeasureReply(after, 10, after));
-  fuzz::Require(!decision.allowed, "no policy allows a template in a value");
+  policy::Evaluator evaluator;
+  policy::Call call;
+  call.subject = {"p", "template.execute", "ns", "wf", "t"};
+  for (const std::string_view reply :
+       {R"({"node":{"phase":"Succeeded","message":"{{x}}"}})", R"({"node":{"phase":"Nonsense"}})",
+        R"({"node":{"outputs":{"parameters":[{"name":"a"},{"name":"a"}]}}})", R"({"node":{"Phase":"Succeeded"}})"}) {
+    const policy::Decision& decision = evaluator.Decide(set, call, reply);
+    fuzz::Require(decision.kind == policy::Decision::Kind::kRefused, "no policy allows what the guards refuse");
+  }
   return 0;
 }

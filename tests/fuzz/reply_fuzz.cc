@@ -43,9 +43,9 @@ const Fixture& Setup() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Fixture& fixture = Setup();
-  const agent::Judgement judgement =
-      agent::Judge(fuzz::Text(data, size), Value::Object(), {"p", "template.execute", "ns", "wf", "t"},
-                   fixture.policies, *fixture.redactor);
+  policy::Call call;
+  call.subject = {"p", "template.execute", "ns", "wf", "t"};
+  const agent::Judgement judgement = agent::Judge(fuzz::Text(data, size), call, fixture.policies, *fixture.redactor);
   fuzz::Require(judgement.message.find("hunter2hunter2") == std::string::npos, "no secret leaves in a reason");
   if (judgement.kind != agent::Judgement::Kind::kApplied) {
     fuzz::Require(judgement.effective.members.empty(), "a refused reply changes nothing");

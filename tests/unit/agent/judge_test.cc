@@ -32,7 +32,11 @@ class JudgeTest : public ::testing::Test {
   }
 
   Judgement Judge(std::string_view reply, const Value& before = Value::Object(), std::string_view plugin = "p") {
-    return agent::Judge(reply, before, {plugin, "template.execute", "ns", "wf", "t"}, policies_, *redactor_);
+    const Value sent = AsSent(before);
+    policy::Call call;
+    call.subject = {plugin, "template.execute", "ns", "wf", "t"};
+    call.sent = &sent;
+    return agent::Judge(reply, call, policies_, *redactor_);
   }
 
   policy::PolicySet policies_;
@@ -42,7 +46,7 @@ class JudgeTest : public ::testing::Test {
 TEST_F(JudgeTest, AnAllowedReplyIsAppliedAsEncodedAnew) {
   const Judgement judgement = Judge(R"( {"node" : {"phase":"Succeeded","message":"d\u006fne"}} )");
   ASSERT_EQ(judgement.kind, Judgement::Kind::kApplied) << judgement.message;
-  EXPECT_EQ(ToJson(judgement.effective), R"({"phase":"Succeeded","message":"done"})");
+  EXPECT_EQ(ToJson(judgement.effective), R"({"message":"done","phase":"Succeeded"})");
   EXPECT_EQ(judgement.allowed, 2U);
   EXPECT_EQ(judgement.refused, 0U);
 }
@@ -100,7 +104,7 @@ TEST_F(JudgeTest, EarlierFieldsStayInTheEffectiveState) {
   EXPECT_EQ(*first.requeue, std::chrono::minutes(2));
   const Judgement second = Judge(R"({"node":{"phase":"Succeeded"}})", first.effective);
   ASSERT_EQ(second.kind, Judgement::Kind::kApplied) << second.message;
-  EXPECT_EQ(ToJson(second.effective), R"({"phase":"Succeeded","message":"started"})");
+  EXPECT_EQ(ToJson(second.effective), R"({"message":"started","phase":"Succeeded"})");
   EXPECT_EQ(second.allowed, 1U) << "only what changed is judged again";
 }
 

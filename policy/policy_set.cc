@@ -1,0 +1,125 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "policy/index.h"
+#include "policy/policy.h"
+#include "runner/base/io.h"
+#include "runner/base/text.h"
+
+namespace bulkhead::policy {
+
+namespace {
+
+constexpr size_t kMostPolicyBytes = 4U << 20U;
+
+// A folder stands for its policies, in name order.
+Result<std::vector<std::string>> PolicyFiles(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(path, error)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+      const std::string extension = entry.path().extension();
+      const bool hidden = entry.path().filename().string().starts_with('.');
+      if (!hidden && (extension == ".yaml" || extension == ".yml")) found.push_back(entry.path());
+    }
+    if (error) return Error(Code::kInvalidInput, path + ": " + error.message());
+    if (found.empty()) return Error(Code::kInvalidInput, path + ": the folder holds no *.yaml or *.yml file");
+    std::sort(found.begin(), found.end());
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
+Error NameTaken(const Policy& policy, const std::string& place) {
+  return {Code::kInvalidInput, policy.Place() + ": a policy named \"" + policy.name + "\" is also at " + place +
+                                   "; audit records tell policies apart by their names"};
+}
+
+}  // namespace
+
+PolicySet::PolicySet() : state_(std::make_unique<State>()) {}
+PolicySet::PolicySet(PolicySet&&) noexcept = default;
+PolicySet& PolicySet::operator=(PolicySet&&) noexcept = default;
+PolicySet::~PolicySet() = default;
+
+Result<PolicySet> PolicySet::FromPolicies(std::vector<Policy> policies) {
+  PolicySet set;
+  BULKHEAD_TRY(set.Add(std::move(policies)));
+  return set;
+}
+
+Status PolicySet::Add(std::vector<Policy> policies) {
+  // All names first: nothing is added of a file that is wrong.
+  for (size_t i = 0; i < policies.size(); ++i) {
+    const Policy& policy = policies[i];
+    if (const auto taken = state_->by_name.find(policy.name); taken != state_->by_name.end())
+      return NameTaken(policy, state_->policies[taken->second].Place());
+    for (size_t earlier = 0; earlier < i; ++earlier) {
+      if (policies[earlier].name == policy.name) return NameTaken(policy, policies[earlier].Place());
+    }
+  }
+  for (Policy& policy : policies) state_->Add(std::move(policy));
+  return OkStatus();
+}
+
+Status PolicySet::Load(std::string_view text, std::string_view file) {
+  Diagnostics diagnostics{std::string(file)};
+  std::vector<Policy> policies = ReadPolicies(text, diagnostics);
+  BULKHEAD_TRY(diagnostics.ToStatus());
+  BULKHEAD_TRY(Add(std::move(policies)));
+  // The length keeps two texts from reading like one.
+  state_->texts += std::to_string(text.size()) + "\n" + std::string(text);
+  return OkStatus();
+}
+
+const std::vector<Policy>& PolicySet::policies() const {
+  return state_->policies;
+}
+
+std::vector<std::string> PolicySet::Names() const {
+  std::vector<std::string> names;
+  for (const Policy& policy : state_->policies) names.push_back(policy.name);
+  return names;
+}
+
+bool PolicySet::empty() const {
+  return state_->policies.empty();
+}
+
+std::string PolicySet::Digest() const {
+  return Sha256Hex(state_->texts);
+}
+
+bool PolicySet::AllowsPlaintextLoopback(std::string_view plugin, std::string_view name_space) const {
+  bool any = false;
+  for (const Policy& policy : state_->policies) {
+    const auto& namespaces = policy.match.namespaces;
+    const bool matches = GlobMatches(policy.match.plugin, plugin) &&
+                         std::any_of(namespaces.begin(), namespaces.end(),
+                                     [&](const std::string& glob) { return GlobMatches(glob, name_space); });
+    if (!matches) continue;
+    if (policy.transport != Transport::kPlaintextLoopback) return false;
+    any = true;
+  }
+  return any;
+}
+
+Result<PolicySet> LoadPolicies(const std::vector<std::string>& paths) {
+  BULKHEAD_ASSIGN(const std::vector<std::string> files, PolicyFiles(paths));
+  PolicySet set;
+  std::string errors;
+  for (const std::string& file : files) {
+    auto text = ReadFile(file, kMostPolicyBytes);
+    Status loaded = text.ok() ? set.Load(*text, file) : Status(text.error());
+    if (!loaded.ok()) errors += (errors.empty() ? "" : "\n") + loaded.error().message();
+  }
+  if (!errors.empty()) return Error(Code::kInvalidInput, errors);
+  return set;
+}
+
+}  // namespace bulkhead::policy

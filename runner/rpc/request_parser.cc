@@ -1,0 +1,176 @@
+#include "runner/rpc/request_parser.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runner/rpc/http_text.h"
+
+namespace bulkhead::rpc {
+
+namespace {
+
+constexpr size_t kLongestMethod = 16;
+constexpr size_t kReserveBody = 64U << 10U;
+constexpr size_t kMostLengthDigits = 18;
+
+// RFC 9112, section 3.2.1, without what an API of ours never has: no query, no escapes.
+bool IsPlainTarget(std::string_view target) {
+  return target.starts_with('/') && std::all_of(target.begin(), target.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || IsDigit(c) || c == '/' || c == '.' || c == '-' ||
+                  c == '_';
+         });
+}
+
+}  // namespace
+
+size_t RequestParser::Feed(std::string_view bytes) {
+  if (bytes.empty() || state_ == State::kDone || state_ == State::kFailed) return 0;
+  started_ = true;
+  if (state_ == State::kHead) return FeedHead(bytes);
+  const size_t take = std::min(head_.content_length - body_.size(), bytes.size());
+  body_.append(bytes.substr(0, take));
+  if (body_.size() == head_.content_length) state_ = State::kDone;
+  return take;
+}
+
+void RequestParser::Fail(int status, std::string reason) {
+  state_ = State::kFailed;
+  status_ = status;
+  error_ = std::move(reason);
+}
+
+size_t RequestParser::FeedHead(std::string_view bytes) {
+  const size_t before = line_.size();
+  const size_t room = limits_.head_bytes - before;
+  line_.append(bytes.substr(0, room));
+  const size_t end = line_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
+  // Told at once: with lines that end otherwise, no end of the head would ever come.
+  for (size_t at = line_.find('\n', before); at < end; at = line_.find('\n', at + 1)) {
+    if (at == 0 || line_[at - 1] != '\r') {
+      Fail(400, "a line of the request's header does not end in CRLF");
+      return bytes.size();
+    }
+  }
+  if (end == std::string::npos) {
+    if (line_.size() >= limits_.head_bytes)
+      Fail(431, "the request's header is larger than " + std::to_string(limits_.head_bytes) + " bytes");
+    return std::min(room, bytes.size());
+  }
+  const size_t taken = end + 4 - before;
+  line_.resize(end);
+  ParseHead();
+  line_.clear();
+  return taken;
+}
+
+void RequestParser::ParseHead() {
+  std::string_view head = line_;
+  size_t headers = 0;
+  for (bool first = true; first || !head.empty(); first = false) {
+    const size_t end = head.find("\r\n");
+    const std::string_view line = head.substr(0, end);
+    head = end == std::string_view::npos ? std::string_view() : head.substr(end + 2);
+    if (!std::all_of(line.begin(), line.end(), IsTextChar))
+      return Fail(400, "a control character in the request's header");
+    if (!first && ++headers > limits_.headers)
+      return Fail(431, "more than " + std::to_string(limits_.headers) + " header fields in the request");
+    if (!(first ? ParseRequestLine(line) : ParseHeader(line))) return;
+  }
+  Begin();
+}
+
+bool RequestParser::ParseRequestLine(std::string_view line) {
+  // POST /api/v1/template.execute HTTP/1.1
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  const std::string_view method = line.substr(0, first);
+  if (first == std::string_view::npos || first == last || method.size() > kLongestMethod || !IsToken(method)) {
+    Fail(400, "no valid HTTP/1.x request line");
+    return false;
+  }
+  const std::string_view version = line.substr(last + 1);
+  if (version != "HTTP/1.1" && version != "HTTP/1.0") {
+    const bool other = version.starts_with("HTTP/") && version.size() == 8 && IsDigit(version[5]);
+    Fail(other ? 505 : 400, other ? "only HTTP/1.0 and HTTP/1.1 are spoken here" : "no valid HTTP/1.x request line");
+    return false;
+  }
+  const std::string_view target = line.substr(first + 1, last - first - 1);
+  if (target.size() > limits_.target_bytes) {
+    Fail(414, "the request's target is longer than " + std::to_string(limits_.target_bytes) + " bytes");
+    return false;
+  }
+  if (!IsPlainTarget(target)) {
+    Fail(400, "the request's target is no plain path");
+    return false;
+  }
+  head_.method = std::string(method);
+  head_.target = std::string(target);
+  head_.http_1_0 = version == "HTTP/1.0";
+  return true;
+}
+
+bool RequestParser::TakeOnce(std::string& into, bool& seen, std::string_view value, std::string_view name) {
+  if (seen) {
+    Fail(400, "more than one " + std::string(name) + " in the request");
+    return false;
+  }
+  seen = true;
+  into = std::string(value);
+  return true;
+}
+
+bool RequestParser::ParseHeader(std::string_view line) {
+  const size_t colon = line.find(':');
+  const std::string_view name = line.substr(0, colon);
+  if (colon == std::string_view::npos || !IsToken(name)) {
+    Fail(400, "a malformed header field in the request");
+    return false;
+  }
+  const std::string_view value = Trim(line.substr(colon + 1));
+  if (EqualsIgnoringCase(name, "host")) return TakeOnce(head_.host, has_host_, value, "Host");
+  if (EqualsIgnoringCase(name, "authorization"))
+    return TakeOnce(head_.authorization, has_authorization_, value, "Authorization");
+  if (EqualsIgnoringCase(name, "content-type"))
+    return TakeOnce(head_.content_type, has_content_type_, value, "Content-Type");
+  if (EqualsIgnoringCase(name, "content-length")) {
+    std::string digits;
+    if (!TakeOnce(digits, has_length_, value, "Content-Length")) return false;
+    if (digits.empty() || digits.size() > kMostLengthDigits || !std::all_of(digits.begin(), digits.end(), IsDigit)) {
+      Fail(400, "the request's Content-Length is no number");
+      return false;
+    }
+    for (const char c : digits) head_.content_length = head_.content_length * 10 + static_cast<size_t>(c - '0');
+  } else if (EqualsIgnoringCase(name, "transfer-encoding")) {
+    has_encoding_ = true;
+  } else if (EqualsIgnoringCase(name, "connection")) {
+    says_close_ = says_close_ || ListContains(value, "close");
+    says_keep_alive_ = says_keep_alive_ || ListContains(value, "keep-alive");
+  } else if (EqualsIgnoringCase(name, "expect")) {
+    if (!EqualsIgnoringCase(value, "100-continue")) {
+      Fail(417, "an expectation other than 100-continue");
+      return false;
+    }
+    head_.expects_continue = true;
+  } else if (EqualsIgnoringCase(name, "content-encoding") && !EqualsIgnoringCase(value, "identity")) {
+    Fail(415, "a Content-Encoding, which is not read here");
+    return false;
+  }
+  return true;
+}
+
+void RequestParser::Begin() {
+  if (has_encoding_) {
+    return has_length_ ? Fail(400, "both Transfer-Encoding and Content-Length in the request")
+                       : Fail(411, "a Transfer-Encoding in the request: send a Content-Length");
+  }
+  if (!has_host_ && !head_.http_1_0) return Fail(400, "an HTTP/1.1 request without Host");
+  head_.keep_alive = !says_close_ && (!head_.http_1_0 || says_keep_alive_);
+  if (head_.http_1_0) head_.expects_continue = false;
+  if (head_.content_length > limits_.body_bytes)
+    return Fail(413, "the request's body is larger than " + std::to_string(limits_.body_bytes) + " bytes");
+  // The client only claims the length: memory follows what comes.
+  body_.reserve(std::min(head_.content_length, kReserveBody));
+  state_ = head_.content_length == 0 ? State::kDone : State::kBody;
+}
+
+}  // namespace bulkhead::rpc
