@@ -365,14 +365,22 @@ class RealLauncher : public Launcher {
   std::optional<TempDir> next_scratch_;                                 // guarded by mutex_
 };
 
+std::string InitBesideThisProgram() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (self.parent_path() / "bulkhead-init").string();
+}
+
+// What a trial launch starts: an image of nothing but Bulkhead has no `true`, but bulkhead-init in /usr/bin.
+std::vector<std::string> TrialProgram() {
+  if (::access("/usr/bin/true", X_OK) == 0 || ::access("/bin/true", X_OK) == 0) return {"true"};
+  return {InitBesideThisProgram(), "--trial"};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Launcher>> Launcher::Create(const KernelFeatures& features, LauncherOptions options) {
-  if (options.init_path.empty()) {
-    std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    options.init_path = (self.parent_path() / "bulkhead-init").string();
-  }
+  if (options.init_path.empty()) options.init_path = InitBesideThisProgram();
   if (::access(options.init_path.c_str(), X_OK) != 0) {
     return Error(Code::kNotFound, options.init_path + " is missing: bulkhead-init must lie beside bulkhead");
   }
@@ -394,7 +402,7 @@ TierReport TryTiers(const KernelFeatures& features, Launcher& launcher) {
     SandboxSpec spec;
     spec.name = "probe";
     spec.tier = tier;
-    spec.argv = {"true"};
+    spec.argv = TrialProgram();
     spec.env = {"PATH=/usr/bin:/bin"};
     auto process = launcher.Launch(spec, nullptr, "", {});
     std::optional<ExitReport> end;

@@ -99,6 +99,8 @@ void Fail(int fd, const std::string& step, int error_number) {
 
 }  // namespace bulkhead::sandbox::init
 
-int main() {
+// With an argument it is not the launcher's: it is the program of a trial launch, and has nothing to do.
+int main(int argc, char** /*argv*/) {
+  if (argc > 1) return 0;
   bulkhead::sandbox::init::Main();
 }
