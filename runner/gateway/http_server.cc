@@ -369,7 +369,7 @@ class HttpServer::Loop {
     }
     if (refusal.has_value()) {
       // What the client sends as a body must not be taken for its next request.
-      Answer(connection, std::move(*refusal), /*keep=*/!body_follows);
+      Answer(connection, *refusal, /*keep=*/!body_follows);
       return false;
     }
     connection.admitted = true;
@@ -412,16 +412,16 @@ class HttpServer::Loop {
   void TakeMail() {
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = ::read(event_.get(), &count, sizeof count);
-    for (Mailbox::Letter& letter : mailbox_->TakeAll()) {
+    for (const Mailbox::Letter& letter : mailbox_->TakeAll()) {
       const auto found = connections_.find(letter.connection);
       if (found == connections_.end()) continue;
       Connection& connection = *found->second;
       if (connection.phase == Phase::kHandling && connection.requests == letter.request)
-        Answer(connection, std::move(letter.response), /*keep=*/true);
+        Answer(connection, letter.response, /*keep=*/true);
     }
   }
 
-  void Answer(Connection& connection, HttpResponse response, bool keep) {
+  void Answer(Connection& connection, const HttpResponse& response, bool keep) {
     const rpc::RequestHead& head = connection.parser->head();
     const bool parsed = connection.parser->state() == rpc::RequestParser::State::kDone;
     const bool keep_alive = keep && parsed && head.keep_alive && !connection.half_closed && !draining_.load() &&
