@@ -61,6 +61,23 @@ bool IsPlainInteger(std::string_view lexeme) {
          std::all_of(lexeme.begin(), lexeme.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// Argo's integers in a result have 32 bits; those of a workflow have 64.
+bool FitsArgo(std::string_view lexeme, std::string_view path) {
+  if (!IsPlainInteger(lexeme)) return false;
+  int32_t number = 0;
+  return path.starts_with("workflow.") ||
+         std::from_chars(lexeme.data(), lexeme.data() + lexeme.size(), number).ec == std::errc();
+}
+
+constexpr std::string_view kTwins = "two keys of one object differ only by case, and a Go reader takes them for one";
+
+bool HasFoldedTwins(const JsonNode& object) {
+  std::vector<std::string_view> keys;
+  for (const JsonNode& child : Children(object)) keys.push_back(child.key);
+  std::sort(keys.begin(), keys.end(), [](std::string_view a, std::string_view b) { return CompareFolded(a, b) < 0; });
+  return std::adjacent_find(keys.begin(), keys.end(), FoldsTo) != keys.end();
+}
+
 JsonNode* FirstChild(JsonNode& node) {
   return &node + 1;
 }
@@ -81,14 +98,16 @@ bool Decoder::Decode(Rpc rpc, std::string_view bytes, FaultSink& sink) {
   if (spec == nullptr && IsBlank(bytes)) return true;
   JsonLimits limits;
   limits.bytes = kMostReplyBytes;
+  // Go folds the names of fields, not the keys of mappings: Struct and FoldedTwins look at those that it would fold.
+  limits.fold_keys = false;
   if (!document_.Parse(bytes, limits)) {
     const JsonError& error = document_.error();
     AppendPathOfPointer(error.pointer, path_);
     message_ = error.message;
     if (!path_.empty()) message_.append(" (at ").append(path_).append(")");
-    std::string id = "decode.";
-    id += JsonFaultName(error.fault);
-    Add(id);
+    id_ = "decode.";
+    id_ += JsonFaultName(error.fault);
+    Add(id_);
     return false;
   }
   JsonNode& root = document_.root();
@@ -113,7 +132,7 @@ void Decoder::Struct(JsonNode& value, const StructSpec& spec) {
     if (outer > 0) path_ += '.';
     if (field == nullptr) {
       AppendShown(member->key, path_);
-      Unknown(*member, spec);
+      Unknown(value, *member, spec);
     } else {
       path_ += field->name;
       member->mark = field;
@@ -141,7 +160,7 @@ void Decoder::Field(JsonNode& value, const FieldSpec& field) {
       if (value.kind != Value::Kind::kBool) WrongType(value, "a boolean");
       return;
     case FieldType::kInteger:
-      if (value.kind != Value::Kind::kNumber || !IsPlainInteger(value.text)) WrongType(value, "an integer");
+      if (value.kind != Value::Kind::kNumber || !FitsArgo(value.text, path_)) WrongType(value, "an integer");
       return;
     case FieldType::kStrings:
       if (!value.is_array()) return WrongType(value, "a list of strings");
@@ -150,7 +169,7 @@ void Decoder::Field(JsonNode& value, const FieldSpec& field) {
       }
       return;
     case FieldType::kStringMap: return StringMap(value);
-    case FieldType::kAnything: return;
+    case FieldType::kAnything: return Anything(value);
     case FieldType::kStruct: return Struct(value, *field.child);
     case FieldType::kKeyedList: return List(value, field);
   }
@@ -174,6 +193,16 @@ void Decoder::StringMap(JsonNode& value) {
   }
 }
 
+// Whatever type Argo has there, Go folds the names of its fields.
+void Decoder::Anything(const JsonNode& value) {
+  const JsonNode* const end = value.Next();
+  for (const JsonNode* node = &value; node != end; ++node) {
+    if (!node->is_object() || !HasFoldedTwins(*node)) continue;
+    message_ = kTwins;
+    return Add("decode.duplicate-key");
+  }
+}
+
 // Go reads a number here through float64 and prints it again; only what survives that is taken.
 void Decoder::AnyString(JsonNode& value) {
   if (value.kind == Value::Kind::kBool) {
@@ -186,10 +215,14 @@ void Decoder::AnyString(JsonNode& value) {
   }
 }
 
-void Decoder::Unknown(const JsonNode& member, const StructSpec& spec) {
+void Decoder::Unknown(const JsonNode& object, const JsonNode& member, const StructSpec& spec) {
   message_.clear();
   for (const FieldSpec& field : spec.fields) {
     if (!FoldsTo(member.key, field.name)) continue;
+    if (FindMember(object, field.name) != nullptr) {
+      message_ = kTwins;
+      return Add("decode.duplicate-key");
+    }
     message_ += '"';
     AppendShown(member.key, message_);
     message_.append("\" is not the field \"").append(field.name).append("\", which Go would take it for");

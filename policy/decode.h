@@ -46,7 +46,8 @@ class Decoder {
   void List(JsonNode& value, const FieldSpec& field);
   void StringMap(JsonNode& value);
   void AnyString(JsonNode& value);
-  void Unknown(const JsonNode& member, const StructSpec& spec);
+  void Unknown(const JsonNode& object, const JsonNode& member, const StructSpec& spec);
+  void Anything(const JsonNode& value);
   void WrongType(const JsonNode& value, std::string_view expected);
   void Add(std::string_view id);
 
@@ -54,8 +55,8 @@ class Decoder {
   bool says_something_ = false;
   FaultSink* sink_ = nullptr;
   size_t faults_ = 0;
-  std::string path_;     // of the value being checked
-  std::string message_;  // of the fault being reported
+  std::string path_;          // of the value being checked
+  std::string id_, message_;  // of the fault being reported
 };
 
 struct DecodeFault {

@@ -145,6 +145,8 @@ struct Evaluator::Scratch final : FaultSink {
     std::string_view guard;  // not a rule but this built-in refuses
   };
   Finding JudgeBy(uint32_t position, const Change& change, const LeafKey& key, std::string& why);
+  // A refusal that is only advice must not let through what the guards leave to a rule: no rule allows it.
+  Finding Guarded(const Policy& policy, const Change& change, Finding finding, std::string& why) const;
   bool DenyHits(const Rule& rule, const Change& change, const ValueContext& context, Finding& finding,
                 std::string& why);
   bool RuleAllows(const Rule& rule, const Change& change, const ValueContext& context, Finding& finding,
@@ -405,7 +407,7 @@ Evaluator::Scratch::Finding Evaluator::Scratch::JudgeBy(uint32_t position, const
     finding.place = compiled.deny_places[i];
     return false;
   });
-  if (finding.rule != nullptr) return finding;
+  if (finding.rule != nullptr) return Guarded(policy, change, finding, why);
   compiled.rules.Allow(key, [&](uint32_t i) {
     const Rule& rule = policy.allow[i];
     if (!rule.path.Matches(change.field->leaf, change.Keys())) return true;
@@ -418,14 +420,7 @@ Evaluator::Scratch::Finding Evaluator::Scratch::JudgeBy(uint32_t position, const
     finding.kind = Finding::Kind::kAllowed;
     return false;
   });
-  if (finding.rule != nullptr) return finding;
-  std::string_view guard;
-  const std::string_view needs = NeedsMore(nullptr, change, guard);
-  if (!needs.empty() && !Enforces(policy)) {
-    why = needs;
-    finding.guard = guard;
-    return finding;
-  }
+  if (finding.rule != nullptr) return Guarded(policy, change, finding, why);
   finding.place = compiled.place;
   why.append("no rule of policy ").append(policy.name);
   why += " allows it; to allow it, write under spec.allow: {id: ..., path: '";
@@ -438,15 +433,25 @@ Evaluator::Scratch::Finding Evaluator::Scratch::JudgeBy(uint32_t position, const
     why += path;
   }
   why += change.op == Op::kRemove ? "', op: [remove], value: {...}}" : "', value: {...}}";
+  return Guarded(policy, change, finding, why);
+}
+
+Evaluator::Scratch::Finding Evaluator::Scratch::Guarded(const Policy& policy, const Change& change, Finding finding,
+                                                        std::string& why) const {
+  if (finding.kind != Finding::Kind::kRefused || Enforces(policy)) return finding;
+  const std::string_view needs = NeedsMore(nullptr, change, finding.guard);
+  if (!needs.empty()) why = needs;
   return finding;
 }
 
 bool Evaluator::Scratch::DenyHits(const Rule& rule, const Change& change, const ValueContext& context, Finding& finding,
                                   std::string& why) {
   if (!rule.Covers(change.op)) return false;
-  if (rule.value.has_value() && change.after != nullptr &&
-      !rule.value->Admits(ScalarOf(change.after), context, nullptr))
+  // What is taken away has no new value that a rule could mean.
+  if (rule.value.has_value() &&
+      (change.after == nullptr || !rule.value->Admits(ScalarOf(change.after), context, nullptr))) {
     return false;
+  }
   if (!IsTrue(rule.when, finding, why)) return finding.kind == Finding::Kind::kFailed;
   if (rule.message.empty()) {
     why = "is denied by this rule";

@@ -123,7 +123,8 @@ std::optional<Expression> CompileExpression(std::string_view source, Position at
     problem.severity = finding.is_error() ? Severity::kError : Severity::kWarning;
     problem.at = at;
     problem.message = finding.message;
-    problem.hint = finding.fixit;
+    // The compiler's own sentence may have the nearest name already.
+    if (finding.message.find("did you mean") == std::string::npos) problem.hint = finding.fixit;
     if (start.has_value()) {
       problem.at = {start->line, start->column + finding.offset};
       problem.length = finding.length;

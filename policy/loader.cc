@@ -394,7 +394,7 @@ class Reader {
   std::optional<Expression> ReadExpression(Fields& fields, std::string_view key) {
     const auto source = fields.String(key);
     if (!source.has_value()) return std::nullopt;
-    return CompileExpression(*source, PlaceOf(fields, key), text_, policy_.match.rpcs, /*warnings=*/false,
+    return CompileExpression(*source, PlaceOf(fields, key), text_, policy_.match.rpcs, /*warnings=*/true,
                              diagnostics_);
   }
 
@@ -427,6 +427,9 @@ class Reader {
 std::vector<Policy> ReadPolicies(std::string_view text, Diagnostics& diagnostics) {
   const std::vector<Value> documents = ParseYaml(text, diagnostics);
   std::vector<Policy> policies;
+  // Half a document would only be blamed for what was not read.
+  const auto& found = diagnostics.list();
+  if (std::any_of(found.begin(), found.end(), [](const Diagnostic& one) { return one.id == "E000"; })) return policies;
   bool others = false;
   for (const Value& document : documents) {
     if (document.is_null()) continue;

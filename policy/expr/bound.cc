@@ -137,7 +137,7 @@ class Bound {
       case Kind::kAny: {
         // As much as this in all, however it is nested.
         const uint64_t all = std::max<uint64_t>(limits_.string_bytes, limits_.items);
-        return {all, all, MapWeight(limits_.items, limits_.string_bytes, Text(limits_.string_bytes)), true};
+        return {all, all, MapWeight(limits_.items, limits_.key_bytes, Text(limits_.string_bytes)), true};
       }
       case Kind::kString:
       case Kind::kBytes: return {bytes, 0, Text(bytes), true};
@@ -146,7 +146,7 @@ class Bound {
         return {items, std::max(item.count, item.inner), Add(1, Times(items, Add(1, item.weight))), true};
       }
       case Kind::kMap: {
-        const Extent key = OfType(type.key());
+        const Extent key = KeyOf(type);
         const Extent value = OfType(type.element());
         return {items, std::max({key.count, value.count, value.inner}),
                 MapWeight(items, key.count, Times(items, value.weight)), true};
@@ -162,16 +162,25 @@ class Bound {
           values = Add(values, value.weight);
           names = std::max<uint64_t>(names, field.name.size());
         }
-        all.weight = MapWeight(all.count, names, values);
+        all.weight = Add(MapWeight(type.fields().size(), names, values), all.count);
         return all;
       }
       default: return {0, 0, 1, true};
     }
   }
 
+  Extent KeyOf(const Type& map) const {
+    Extent key = OfType(map.key());
+    const bool text = map.key().Is(Kind::kString) || map.key().Is(Kind::kAny);
+    if (text && map.key().most() == 0) key = {limits_.key_bytes, 0, Text(limits_.key_bytes), true};
+    return key;
+  }
+
   Extent ElementOf(const Extent& whole, const Type& element) const {
     return whole.of_type ? OfType(element) : Within(whole);
   }
+
+  Extent KeysOf(const Extent& whole, const Type& map) const { return whole.of_type ? KeyOf(map) : Within(whole); }
 
   static bool Scalar(const Type& type) {
     switch (type.kind()) {
@@ -195,7 +204,7 @@ class Bound {
     Cost cost = Sum(node);
     const Extent target = Of(node.children[0]).extent;
     const Type& type = tree_[node.children[0]].type;
-    const bool keyed = !type.key_field().empty() || type.Is(Kind::kAny);
+    const bool keyed = !type.key_field().empty();
     if (!type.Is(Kind::kList)) cost.units = Add(cost.units, keyed ? target.count : target.count / 8 + 1);
     cost.extent = ElementOf(target, node.type);
     return cost;
@@ -212,7 +221,7 @@ class Bound {
       case Op::kEqual:
       case Op::kNotEqual: return {Add(cost.units, Equal(left, a, right, b)), {}};
       case Op::kIn: {
-        const Extent element = right.Is(Kind::kMap) ? ElementOf(b, right.key()) : ElementOf(b, right.element());
+        const Extent element = right.Is(Kind::kMap) ? KeysOf(b, right) : ElementOf(b, right.element());
         const Type& type = right.Is(Kind::kMap) ? right.key() : right.Is(Kind::kList) ? right.element() : Type::Any();
         const uint64_t each = Add(1, Equal(left, a, type, element));
         return {Add(cost.units, Times(2, b.count), Times(b.count, each)), {}};
@@ -230,7 +239,7 @@ class Bound {
         const uint64_t most = limits_.memory_bytes / sizeof(Operand);
         return {Add(cost.units, most), {most, 0, Times(2, most), false}};
       }
-      case Op::kMatches: return {Add(cost.units, a.count, Text(Add(a.count, b.count))), {}};
+      case Op::kMatches: return {Add(cost.units, a.count / 8, Text(Add(a.count, b.count))), {}};
       default:
         // Orders compare text, the others of expr-lang look through it.
         return {Scalar(left) || Scalar(right) ? cost.units : Add(cost.units, Text(Add(a.count, b.count))), {}};
@@ -259,7 +268,7 @@ class Bound {
     const Type& type = tree_[node.children[0]].type;
     const uint64_t made = Text(limits_.memory_bytes);
     switch (node.function) {
-      case Function::kFullMatches: return {Add(units, a.count, Text(counts)), {}};
+      case Function::kFullMatches: return {Add(units, a.count / 8, Text(counts)), {}};
       case Function::kTrim: return {Add(units, Text(counts), Text(Times(Add(a.count, 2), second))), a};
       case Function::kLastIndexOf: return {Add(units, Text(counts), Text(Times(a.count, second))), {}};
       case Function::kRepeat: return {Add(units, Text(counts), made), MadeText(limits_.memory_bytes)};
@@ -321,8 +330,7 @@ class Bound {
   Cost Predicate(const Node& node) {
     const Cost list = Of(node.children[0]);
     const Type& type = tree_[node.children[0]].type;
-    const Extent element =
-        type.Is(Kind::kMap) ? ElementOf(list.extent, type.key()) : ElementOf(list.extent, type.element());
+    const Extent element = type.Is(Kind::kMap) ? KeysOf(list.extent, type) : ElementOf(list.extent, type.element());
     uint64_t units = Add(1, list.units, type.Is(Kind::kList) ? 0 : list.extent.count);
     Cost predicate = {0, element};
     if (node.children.size() > 2) units = Add(units, Of(node.children[2]).units);

@@ -25,7 +25,7 @@ bool Checker::Argument(NodeId id, size_t index, std::initializer_list<Kind> kind
     --left;
     wanted += std::string(kNames[static_cast<size_t>(kind)]) + (left == 0 ? "" : left == 1 ? " or " : ", ");
   }
-  Report("E060", node.children[index], node.text + "() takes a " + wanted + " here, not a " + type.ToString());
+  Report("E060", node.children[index], node.text + "() takes a " + wanted + " here, not " + Named(type));
   return false;
 }
 
@@ -148,7 +148,7 @@ Type Checker::CheckPredicate(NodeId id) {
     case Function::kMap: return Type::List(value);
     case Function::kCount:
       if (children.size() == 1 && !Comparable(element, Type::Bool())) {
-        Report("E060", children[0], "count() of one argument takes a list(bool), not a " + collection.ToString());
+        Report("E060", children[0], "count() of one argument takes a list(bool), not " + Named(collection));
       }
       return Type::Int();
     case Function::kSum:
@@ -171,7 +171,7 @@ Type Checker::CheckText(NodeId id) {
     case Function::kJoin:
       if (Argument(id, 0, {Kind::kList}) && !Comparable(tree_[tree_[id].children[0]].type.element(), Type::String())) {
         Report("E060", tree_[id].children[0],
-               "join() takes a list(string), not a " + tree_[tree_[id].children[0]].type.ToString());
+               "join() takes a list(string), not " + Named(tree_[tree_[id].children[0]].type));
       }
       Argument(id, 1, {Kind::kString});
       return Type::String();
@@ -272,7 +272,7 @@ Type Checker::CheckHeaders(NodeId id) {
   const Type& target = tree_[node.children[0]].type;
   Argument(id, 1, {Kind::kString});
   if (!target.Is(Kind::kMap) || !(target.element() == Type::List(Type::String()))) {
-    Report("E060", id, node.text + "() asks the headers of request or response, not a " + target.ToString());
+    Report("E060", id, node.text + "() asks the headers of request or response, not " + Named(target));
   }
   return node.function == Function::kHeaderGet ? Type::String() : Type::List(Type::String());
 }

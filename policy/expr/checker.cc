@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <utility>
 
-#include "policy/expr/operators.h"
 #include "runner/base/text.h"
 
 namespace bulkhead::expr {
 
 bool IsNumber(const Type& type) {
   return type.Is(Kind::kInt) || type.Is(Kind::kDouble);
+}
+
+std::string Named(const Type& type) {
+  const std::string name = type.ToString();
+  return (std::string_view("aeiou").find(name.front()) == std::string_view::npos ? "a " : "an ") + name;
 }
 
 bool Comparable(const Type& a, const Type& b) {
@@ -33,8 +37,7 @@ void Checker::Report(std::string_view id, NodeId place, std::string message, std
 void Checker::Run(const Type& expected) {
   const Type type = Check(tree_.root);
   if (!Comparable(type, expected)) {
-    Report("E060", tree_.root,
-           "the expression must give a " + expected.ToString() + ", but it gives a " + type.ToString());
+    Report("E060", tree_.root, "the expression must give " + Named(expected) + ", but it gives " + Named(type));
   }
 }
 
@@ -127,7 +130,7 @@ Type Checker::CheckMember(NodeId id) {
     default: break;
   }
   findings_.push_back(
-      {"E060", node.op_offset, node.op_length, "a " + target.ToString() + " has no field \"" + node.text + "\"", ""});
+      {"E060", node.op_offset, node.op_length, Named(target) + " has no field \"" + node.text + "\"", ""});
   return Type::Any();
 }
 
@@ -152,7 +155,7 @@ Type Checker::CheckIndex(NodeId id) {
       break;
     case Kind::kList:
       if (Comparable(key, Type::Int())) return target.element();
-      Report("E060", key_id, "the index of a list must be an int, not a " + key.ToString());
+      Report("E060", key_id, "the index of a list must be an int, not " + Named(key));
       return target.element();
     case Kind::kMap:
       if (Comparable(key, target.key())) {
@@ -166,7 +169,7 @@ Type Checker::CheckIndex(NodeId id) {
       return Type::Any();
     default: break;
   }
-  Report("E060", id, "a " + target.ToString() + " cannot be indexed by a " + key.ToString());
+  Report("E060", id, Named(target) + " cannot be indexed by " + Named(key));
   return Type::Any();
 }
 
@@ -176,11 +179,11 @@ Type Checker::CheckSlice(NodeId id) {
   for (const size_t bound : {1U, 2U}) {
     const Type type = Check(node.children[bound]);
     if (!type.Is(Kind::kNull) && !Comparable(type, Type::Int())) {
-      Report("E060", node.children[bound], "a bound of a slice must be an int, not a " + type.ToString());
+      Report("E060", node.children[bound], "a bound of a slice must be an int, not " + Named(type));
     }
   }
   if (target.Is(Kind::kAny) || target.Is(Kind::kString) || target.Is(Kind::kList)) return target;
-  Report("E060", id, "a " + target.ToString() + " has no slices; a string or a list has");
+  Report("E060", id, Named(target) + " has no slices; a string or a list has");
   return Type::Any();
 }
 
@@ -206,155 +209,6 @@ Type Checker::CheckHas(NodeId id) {
   }
   Report("W063", id, Text(field) + " is always there, so this has() is always true");
   return Type::Bool();
-}
-
-void Checker::ExpectBool(NodeId id, std::string_view what) {
-  const Type type = Check(id);
-  if (!Comparable(type, Type::Bool()))
-    Report("E060", id, std::string(what) + " must be a bool, not a " + type.ToString());
-}
-
-Type Checker::CheckUnary(NodeId id) {
-  const Node& node = tree_[id];
-  const NodeId child = node.children[0];
-  if (node.op == Op::kNot) {
-    ExpectBool(child, "the operand of !");
-    return Type::Bool();
-  }
-  const Type type = Check(child);
-  if (type.Is(Kind::kAny) || IsNumber(type) || (type.Is(Kind::kDuration) && node.op == Op::kNegate)) return type;
-  Report("E060", child, "a sign needs a number, not a " + type.ToString());
-  return Type::Any();
-}
-
-Type Checker::CheckBinary(NodeId id) {
-  const Op op = tree_[id].op;
-  if (op == Op::kAnd || op == Op::kOr) return CheckLogic(id);
-  const NodeId left_id = tree_[id].children[0];
-  const NodeId right_id = tree_[id].children[1];
-  const Type left = Check(left_id);
-  const Type right = Check(right_id);
-  switch (op) {
-    case Op::kEqual:
-    case Op::kNotEqual: return CheckEquality(id, left, right);
-    case Op::kLess:
-    case Op::kLessEqual:
-    case Op::kGreater:
-    case Op::kGreaterEqual: return CheckOrder(id, left, right);
-    case Op::kIn: return CheckIn(id, left, right);
-    case Op::kCoalesce: return left == right ? left : Type::Any();
-    case Op::kContains:
-    case Op::kStartsWith:
-    case Op::kEndsWith:
-    case Op::kMatches:
-      if (!Comparable(left, Type::String()) || !Comparable(right, Type::String())) Mismatch(id, left, right);
-      if (op == Op::kMatches) Compile(id, right_id, "matches");
-      return Type::Bool();
-    case Op::kRange:
-      if (!Comparable(left, Type::Int()) || !Comparable(right, Type::Int())) Mismatch(id, left, right);
-      return Type::List(Type::Int());
-    default: return CheckArithmetic(id, left, right);
-  }
-}
-
-Type Checker::CheckLogic(NodeId id) {
-  const std::set<std::string> outer = facts_;
-  const bool conjunction = tree_[id].op == Op::kAnd;
-  const std::string what = conjunction ? "an operand of &&" : "an operand of ||";
-  for (size_t i = 0; i < tree_[id].children.size(); ++i) {
-    const NodeId child = tree_[id].children[i];
-    ExpectBool(child, what);
-    Facts(child, conjunction, facts_);
-  }
-  facts_ = outer;
-  return Type::Bool();
-}
-
-Type Checker::Mismatch(NodeId id, const Type& left, const Type& right) {
-  const Node& node = tree_[id];
-  std::string message = "\"" + std::string(source_.substr(node.op_offset, node.op_length)) + "\" has no meaning for " +
-                        left.ToString() + " and " + right.ToString();
-  Finding finding = {"E060", node.op_offset, node.op_length, std::move(message), ""};
-  if (cel() && IsNumber(left) && IsNumber(right) && left.kind() != right.kind()) {
-    const NodeId whole = node.children[left.Is(Kind::kInt) ? 0 : 1];
-    finding.message += "; convert the int by double()";
-    finding.offset = tree_[whole].offset;
-    finding.length = tree_[whole].length;
-    finding.fixit = "double(" + Text(whole) + ")";
-  }
-  findings_.push_back(std::move(finding));
-  return Type::Any();
-}
-
-Type Checker::CheckEquality(NodeId id, const Type& left, const Type& right) {
-  const Node& node = tree_[id];
-  if (left.Is(Kind::kNull) != right.Is(Kind::kNull) && !left.Is(Kind::kAny) && !right.Is(Kind::kAny)) {
-    if (!cel()) return Type::Bool();
-    const NodeId other = node.children[left.Is(Kind::kNull) ? 1 : 0];
-    const bool askable = tree_[other].kind == NodeKind::kMember || tree_[other].kind == NodeKind::kIndex;
-    const std::string has = (node.op == Op::kEqual ? "!has(" : "has(") + Text(other) + ")";
-    Report(
-        "E060", id,
-        "a " + tree_[other].type.ToString() + " is never null" + (askable ? "; ask whether it is there by has()" : ""),
-        askable ? has : "");
-    return Type::Bool();
-  }
-  // expr-lang compares numbers across their types, also within lists.
-  const bool alike = !cel() && ((IsNumber(left) && IsNumber(right)) || left.kind() == right.kind());
-  if (!alike && !Comparable(left, right)) Mismatch(id, left, right);
-  return Type::Bool();
-}
-
-Type Checker::CheckOrder(NodeId id, const Type& left, const Type& right) {
-  const auto ordered = [this](const Type& type) {
-    const Kind kind = type.kind();
-    const bool both = kind == Kind::kAny || IsNumber(type) || kind == Kind::kString;
-    return both || (cel() && (kind == Kind::kBool || kind == Kind::kBytes || kind == Kind::kDuration));
-  };
-  const bool numbers = !cel() && IsNumber(left) && IsNumber(right);
-  if (!ordered(left) || !ordered(right) || (!numbers && !Comparable(left, right))) Mismatch(id, left, right);
-  return Type::Bool();
-}
-
-Type Checker::CheckIn(NodeId id, const Type& left, const Type& right) {
-  const Node& node = tree_[id];
-  if (right.Is(Kind::kAny)) return Type::Bool();
-  if (right.Is(Kind::kString)) {
-    const std::string fixit = cel() ? Text(node.children[1]) + ".contains(" + Text(node.children[0]) + ")"
-                                    : Text(node.children[1]) + " contains " + Text(node.children[0]);
-    Report("E060", id, "\"in\" looks into lists and maps, not into text", fixit);
-    return Type::Bool();
-  }
-  const bool list = right.Is(Kind::kList);
-  const bool map = right.Is(Kind::kMap) || (right.Is(Kind::kObject) && !cel());
-  const Type wanted = list ? right.element() : right.Is(Kind::kObject) ? Type::String() : right.key();
-  const bool numbers = !cel() && IsNumber(left) && IsNumber(wanted);
-  if ((!list && !map) || (!Comparable(left, wanted) && !numbers)) Mismatch(id, left, right);
-  return Type::Bool();
-}
-
-Type Checker::CheckArithmetic(NodeId id, const Type& left, const Type& right) {
-  const Op op = tree_[id].op;
-  if (left.Is(Kind::kAny) || right.Is(Kind::kAny)) {
-    if (!cel() && (op == Op::kDivide || op == Op::kPower)) return Type::Double();
-    return Type::Any();
-  }
-  if (IsNumber(left) && IsNumber(right)) {
-    const bool ints = left.Is(Kind::kInt) && right.Is(Kind::kInt);
-    if (op == Op::kModulo) return ints ? left : Mismatch(id, left, right);
-    if (left == right && cel()) return left;
-    if (!cel()) return ints && op != Op::kDivide && op != Op::kPower ? Type::Int() : Type::Double();
-    return Mismatch(id, left, right);
-  }
-  const bool same = Comparable(left, right);
-  if (op == Op::kAdd && same && left.Is(Kind::kString)) return Type::String();
-  if (op == Op::kAdd && same && cel() && left.Is(Kind::kBytes)) return Type::Bytes();
-  if (op == Op::kAdd && same && cel() && left.Is(Kind::kList)) {
-    return left == right ? left : left.element().Is(Kind::kAny) ? right : left;
-  }
-  const bool sum = op == Op::kAdd || op == Op::kSubtract;
-  if (sum && same && left.Is(Kind::kDuration)) return left;
-  return Mismatch(id, left, right);
 }
 
 Type Checker::CheckConditional(NodeId id) {
@@ -404,7 +258,7 @@ Type Checker::CheckMap(NodeId id) {
     if (i % 2 != 0) continue;
     const bool fits =
         type.Is(Kind::kAny) || type.Is(Kind::kString) || (cel() && (type.Is(Kind::kInt) || type.Is(Kind::kBool)));
-    if (!fits) Report("E060", children[i], "a " + type.ToString() + " cannot be the key of a map");
+    if (!fits) Report("E060", children[i], Named(type) + " cannot be the key of a map");
     const Node& literal = tree_[children[i]];
     if (literal.kind != NodeKind::kLiteral || !cel()) continue;
     const std::string form =

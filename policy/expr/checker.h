@@ -82,5 +82,6 @@ class Checker {
 // Whether a value of one type can be equal to one of the other.
 bool Comparable(const Type& a, const Type& b);
 bool IsNumber(const Type& type);
+std::string Named(const Type& type);  // "an int", "a string": for sentences
 
 }  // namespace bulkhead::expr

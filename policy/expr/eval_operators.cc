@@ -230,7 +230,7 @@ bool Evaluator::TextOperator(NodeId id, const Operand& a, const Operand& b, Oper
     case Op::kStartsWith: out = Operand::Bool(a.text.starts_with(b.text)); return true;
     case Op::kEndsWith: out = Operand::Bool(a.text.ends_with(b.text)); return true;
     default:
-      if (!Charge(a.text.size(), id)) return false;
+      if (!Charge(PatternUnits(a.text.size()), id)) return false;
       out = Operand::Bool(RE2::PartialMatch(re2::StringPiece(a.text.data(), a.text.size()), *node.pattern));
       return true;
   }

@@ -73,7 +73,7 @@ bool Evaluator::CallText(NodeId id, std::span<const Operand> arguments, Operand&
     case Function::kStartsWith: out = Operand::Bool(a.starts_with(b)); return true;
     case Function::kEndsWith: out = Operand::Bool(a.ends_with(b)); return true;
     case Function::kFullMatches:
-      if (!Charge(a.size(), id)) return false;
+      if (!Charge(PatternUnits(a.size()), id)) return false;
       out = Operand::Bool(RE2::FullMatch(re2::StringPiece(a.data(), a.size()), *node.pattern));
       return true;
     case Function::kTrim:

@@ -20,6 +20,10 @@ namespace bulkhead::expr {
 inline uint64_t TextUnits(uint64_t bytes) {
   return bytes / 32;
 }
+// Units for matching a pattern against `bytes` of text, which RE2 does in linear time.
+inline uint64_t PatternUnits(uint64_t bytes) {
+  return bytes / 8;
+}
 // Units for finding a key among `entries`, which are compared one by one.
 inline uint64_t FindUnits(uint64_t entries) {
   return entries / 8;

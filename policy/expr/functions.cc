@@ -88,17 +88,13 @@ struct Absent {
   std::string_view why;
 };
 
-constexpr std::array<Absent, 16> kAbsent = {{
+constexpr std::array<Absent, 12> kAbsent = {{
     {"now", "an expression has no clock, so that the same input gives the same verdict"},
     {"date", "an expression has no clock and no time zones"},
     {"timestamp", "an expression has no clock and no time zones"},
     {"timezone", "an expression has no clock and no time zones"},
-    {"sprig", "there are no sprig functions here"},
-    {"jsonpath", "there is no jsonpath here; read fromJSON(response.body) with . and []"},
-    {"asInt", "it belongs to Argo's own expressions; write int(x)"},
-    {"asFloat", "it belongs to Argo's own expressions; write float(x)"},
-    {"toJson", "it is spelled toJSON here"},
-    {"fromJson", "it is spelled fromJSON here"},
+    {"sprig", "the functions of sprig are not supported"},
+    {"jsonpath", "read fields with . and []; of JSON text, behind fromJSON() where there is one"},
     {"groupBy", "it is not supported; filter() and count() tell most of what it would"},
     {"sortBy", "it is not supported; map() and then sort() do what most need"},
     {"toPairs", "it is not supported; use keys() and values()"},

@@ -78,6 +78,7 @@ class Lexer {
 
   void Fail(size_t offset, size_t length, std::string message) {
     ok_ = false;
+    length = std::min(length, source_.size() - offset);
     findings_.push_back({"E067", static_cast<uint32_t>(offset), static_cast<uint32_t>(length), std::move(message), ""});
   }
 

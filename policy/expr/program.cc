@@ -92,7 +92,7 @@ void CheckBound(std::string_view source, uint64_t bound, const Limits& limits, s
   findings.push_back({"E062", 0, static_cast<uint32_t>(source.size()),
                       "evaluating this may cost " + (bound == UINT64_MAX ? "any number of" : std::to_string(bound)) +
                           " units, which is over the budget of " + std::to_string(limits.cost) +
-                          "; compare less text, or look through shorter lists",
+                          "; look through shorter lists, or less of them at once",
                       ""});
 }
 

@@ -43,9 +43,10 @@ struct Limits {
   uint64_t cost = 1'000'000;      // budget of one evaluation, in cost units
   bool refuse_by_bound = true;    // E062 when the bound computed at compile time exceeds `cost`
   size_t memory_bytes = 1 << 20;  // what one evaluation may build; bindings are not counted
-  // The sizes that the bound assumes where a type gives none.
-  size_t string_bytes = 64U << 10U;
-  size_t items = 256;
+  // The sizes that the bound assumes where a type gives none. A larger value is held to `cost` when it is evaluated.
+  size_t string_bytes = 16U << 10U;
+  size_t items = 64;
+  size_t key_bytes = 256;  // of the keys of maps
 };
 
 // Why an evaluation gave no value.

@@ -126,10 +126,18 @@ Function Spelling::Call(const Token& name, bool method, const std::vector<NodeId
           Operand(arguments[0]) + " " + std::string(infix.ours) + " " + Operand(arguments[1]));
       return infix.function;
     }
+    if (name.text == "has" && arguments.size() == 1) {
+      Add("E065", begin, length, "has() is a comparison in expr-lang", "(" + Text(arguments[0]) + " != nil)");
+      return Function::kNone;
+    }
   } else if (name.text == "matches" && arguments.size() == 2) {
     Add("E065", begin, length, "matches() would accept a match anywhere in the text; fullMatches() is one of all of it",
         Operand(arguments[0]) + ".fullMatches(" + Text(arguments[1]) + ")");
     return Function::kFullMatches;
+  }
+  if (method && tree_[arguments[0]].kind == NodeKind::kVariable && tree_[arguments[0]].text == "sprig") {
+    Add("E060", begin, length, std::string(WhyAbsent("sprig")), "");
+    return Function::kNone;
   }
   std::string_view ours = name.text;
   if (dialect_ == Dialect::kCel) {
@@ -161,7 +169,8 @@ void Spelling::Unknown(const Token& name, bool method) {
   }
   const auto nearest = Nearest(name.text, names);
   message += DidYouMean(name.text, names);
-  Add("E060", name.offset, name.length, std::move(message), std::string(nearest.value_or("")));
+  const bool same_form = nearest.has_value() && FindFunction(dialect_, *nearest, method) != nullptr;
+  Add("E060", name.offset, name.length, std::move(message), same_form ? std::string(*nearest) : "");
 }
 
 }  // namespace bulkhead::expr

@@ -58,5 +58,7 @@ JsonParse ParseJson(std::string_view bytes, const JsonLimits& limits = {});
 // True when a Go decoder would take `a` for `b` (ASCII case and Unicode simple folding; the only
 // non-ASCII runes that fold to ASCII letters are U+017F to s and U+212A to k).
 bool FoldsTo(std::string_view a, std::string_view b);
+// Their order by folded characters: below 0, 0 or above 0.
+int CompareFolded(std::string_view a, std::string_view b);
 
 }  // namespace bulkhead

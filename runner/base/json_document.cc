@@ -24,16 +24,6 @@ char TakeFolded(std::string_view& text) {
   return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
-// Below 0, 0 or above 0, by folded characters.
-int CompareFolded(std::string_view a, std::string_view b) {
-  while (!a.empty() && !b.empty()) {
-    const auto left = static_cast<uint8_t>(TakeFolded(a));
-    const auto right = static_cast<uint8_t>(TakeFolded(b));
-    if (left != right) return left < right ? -1 : 1;
-  }
-  return a.empty() ? (b.empty() ? 0 : -1) : 1;
-}
-
 // Bytes of a string that need no look: no quote, no backslash, no control, ASCII.
 constexpr std::array<bool, 256> MakePlain() {
   std::array<bool, 256> plain = {};
@@ -76,6 +66,15 @@ void AppendUtf8(uint32_t rune, std::string& out) {
 }
 
 }  // namespace
+
+int CompareFolded(std::string_view a, std::string_view b) {
+  while (!a.empty() && !b.empty()) {
+    const auto left = static_cast<uint8_t>(TakeFolded(a));
+    const auto right = static_cast<uint8_t>(TakeFolded(b));
+    if (left != right) return left < right ? -1 : 1;
+  }
+  return a.empty() ? (b.empty() ? 0 : -1) : 1;
+}
 
 bool FoldsTo(std::string_view a, std::string_view b) {
   return CompareFolded(a, b) == 0;

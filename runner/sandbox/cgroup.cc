@@ -134,7 +134,7 @@ CgroupPlace FindVersion1(const std::vector<Mount>& mounts, const std::map<std::s
   return place;
 }
 
-Status WriteLimits(int version, const std::vector<std::string>& folders, const Limits& limits) {
+Status SetLimits(int version, const std::vector<std::string>& folders, const Limits& limits) {
   const std::string memory = std::to_string(limits.memory_bytes);
   const std::string pids = std::to_string(limits.pids);
   const uint64_t quota = limits.cpu_millis * kCpuPeriod / 1000;
@@ -178,16 +178,17 @@ void SweepCgroups(const CgroupPlace& place) {
   }
 }
 
-Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place) {
+Result<std::unique_ptr<Cgroup>> Cgroup::Create(const CgroupPlace& place, const Limits& limits) {
   static std::atomic<uint64_t> counter = 0;  // only tells names apart
   const std::string leaf =
       "/" + std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
-  std::unique_ptr<Cgroup> group(new Cgroup(place.version, {}));
+  std::unique_ptr<Cgroup> group(new Cgroup(place.version, limits));
   for (const std::string& folder : place.folders) {
     const std::string path = folder + leaf;
     if (::mkdir(path.c_str(), 0755) != 0) return ErrnoError("making the cgroup " + path, errno);
     group->folders_.push_back(path);
   }
+  BULKHEAD_TRY(SetLimits(group->version_, group->folders_, limits));
   return group;
 }
 
@@ -199,13 +200,6 @@ std::vector<std::string> Cgroup::procs_files() const {
   std::vector<std::string> files;
   for (const std::string& folder : folders_) files.push_back(folder + (version_ == 2 ? "/cgroup.procs" : "/tasks"));
   return files;
-}
-
-Status Cgroup::SetLimits(const Limits& limits) {
-  if (limits_ == limits) return OkStatus();
-  BULKHEAD_TRY(WriteLimits(version_, folders_, limits));
-  limits_ = limits;
-  return OkStatus();
 }
 
 bool Cgroup::OutOfMemory() const {

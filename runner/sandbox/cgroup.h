@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,13 +25,12 @@ void SweepCgroups(const CgroupPlace& place);
 // The folders exist as long as this object. Not thread-safe.
 class Cgroup {
  public:
-  // Without limits yet.
-  static Result<std::unique_ptr<Cgroup>> Create(const CgroupPlace& place);
+  static Result<std::unique_ptr<Cgroup>> Create(const CgroupPlace& place, const Limits& limits);
   ~Cgroup();
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
-  Status SetLimits(const Limits& limits);
+  const Limits& limits() const { return limits_; }
   // Files to which a process writes "0" to join.
   std::vector<std::string> procs_files() const;
   // Whether the kernel killed a process in it for memory.
@@ -43,10 +41,10 @@ class Cgroup {
   bool Remove();
 
  private:
-  Cgroup(int version, std::vector<std::string> folders) : version_(version), folders_(std::move(folders)) {}
-  int version_;
+  Cgroup(int version, const Limits& limits) : version_(version), limits_(limits) {}
+  const int version_;
+  const Limits limits_;
   std::vector<std::string> folders_;
-  std::optional<Limits> limits_;  // as they were last set
 };
 
 }  // namespace bulkhead::sandbox

@@ -218,20 +218,19 @@ class RealLauncher : public Launcher {
     }
     AddLandlock(spec, scratch, plan);
     if (cgroups_.version != 0) {
-      BULKHEAD_ASSIGN(compartment.cgroup, TakeCgroup());
-      BULKHEAD_TRY(compartment.cgroup->SetLimits(spec.limits));
+      BULKHEAD_ASSIGN(compartment.cgroup, TakeCgroup(spec.limits));
       plan.cgroup_procs = compartment.cgroup->procs_files();
     }
     plan.watch_memory = cgroups_.version == 0;
     return plan;
   }
 
-  Result<std::unique_ptr<Cgroup>> TakeCgroup() {
+  Result<std::unique_ptr<Cgroup>> TakeCgroup(const Limits& limits) {
     {
       const std::lock_guard lock(mutex_);
-      if (next_cgroup_ != nullptr) return std::move(next_cgroup_);
+      if (next_cgroup_ != nullptr && next_cgroup_->limits() == limits) return std::move(next_cgroup_);
     }
-    return Cgroup::Create(cgroups_);
+    return Cgroup::Create(cgroups_, limits);
   }
 
   Result<TempDir> TakeScratch() {
@@ -247,10 +246,9 @@ class RealLauncher : public Launcher {
   // told there.
   void PrepareNext(const SandboxSpec& spec) {
     if (cgroups_.version != 0) {
-      auto cgroup = TakeCgroup();
-      const bool good = cgroup.ok() && (*cgroup)->SetLimits(spec.limits).ok();
+      auto cgroup = TakeCgroup(spec.limits);
       const std::lock_guard lock(mutex_);
-      if (good) next_cgroup_ = std::move(*cgroup);
+      if (cgroup.ok()) next_cgroup_.swap(*cgroup);
     }
     if (spec.tier == Tier::kRestricted) {
       auto scratch = TakeScratch();

@@ -291,39 +291,42 @@ void Calls(sandbox::Launcher& launcher, const std::string& plugin) {
 
 // Resident memory of the real binary while three plugins idle.
 void Memory(const std::string& binary, const std::string& plugin) {
+  constexpr int kPlugins = 3;
   const TempDir folder = Must(TempDir::Create("bulkhead-bench-"));
   std::filesystem::create_directory(folder.path() + "/plugins");
-  for (int i = 0; i < 3; ++i) {
-    std::ofstream(folder.path() + "/plugins/p" + std::to_string(i) + ".yaml")
-        << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: p" << i
-        << "}\nspec:\n  sidecar:\n    container:\n"
-        << "      name: p\n      command: [" << plugin << "]\n      args: [\"" << 17360 + i
-        << "\"]\n      ports: [{containerPort: " << 17360 + i
-        << "}]\n      resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {cpu: \"1\", memory: 64Mi}}\n      "
-           "securityContext: {runAsNonRoot: true}\n";
+  // Each is called once; then one task, whose plugin never listens, keeps the agent waiting.
+  std::string tasks = "wait: {name: wait, plugin: {wait: {}}}";
+  const auto manifest = [&](const std::string& name, const std::string& command, int port) {
+    std::ofstream(folder.path() + "/plugins/" + name + ".yaml")
+        << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: " << name
+        << ", annotations: {bulkhead.dev/handles: " << name << "}}\nspec:\n  sidecar:\n    container:\n"
+        << "      name: " << name << "\n      command: [" << command << "]\n      ports: [{containerPort: " << port
+        << "}]\n      resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {cpu: \"1\", memory: 64Mi}}\n"
+        << "      securityContext: {runAsNonRoot: true}\n";
+  };
+  for (int i = 0; i < kPlugins; ++i) {
+    const std::string name = "p" + std::to_string(i);
+    const int port = 17'360 + i;
+    manifest(name, plugin + ", \"" + std::to_string(port) + "\"", port);
+    tasks += ", " + name + ": {name: " + name + ", plugin: {" + name + ": {}}}";
   }
-  // A task that never comes to an end keeps the agent waiting: its policy refuses nothing but its
-  // answer is "again in an hour".
-  std::ofstream(folder.path() + "/plugins/wait.yaml")
-      << "apiVersion: argoproj.io/v1alpha1\nkind: ExecutorPlugin\nmetadata: {name: wait, annotations: "
-         "{bulkhead.dev/handles: wait}}\nspec:\n"
-      << "  sidecar:\n    container:\n      name: wait\n      command: [sleep, \"1000\"]\n      ports: "
-         "[{containerPort: 17370}]\n";
-  std::ofstream(folder.path() + "/tasks.yaml")
-      << "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTaskSet\nmetadata: {name: bench}\nspec: {tasks: {a: {name: "
-         "a, plugin: {wait: {}}}, b: {name: b, plugin: {other: {}}}}}\n";
+  manifest("wait", "sleep, \"1000\"", 17'370);
+  std::ofstream(folder.path() + "/tasks.yaml") << "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTaskSet\n"
+                                                  "metadata: {name: bench}\nspec: {tasks: {"
+                                               << tasks << "}}\n";
+  const std::string audit_path = folder.path() + "/audit";
   const pid_t pid = Spawn({binary, "run", folder.path() + "/tasks.yaml", "--plugins", folder.path() + "/plugins",
-                           "--audit", folder.path() + "/audit", "--plugin-start-timeout", "60s", "-o", "json"});
-  // The three have started when each has its record.
-  double resident = 0;
-  for (int tries = 0; tries < 2000; ++tries) {
-    std::ifstream audit(folder.path() + "/audit");
-    const std::string text((std::istreambuf_iterator<char>(audit)), {});
-    size_t started = 0;
-    for (size_t at = text.find("\"call\""); at != std::string::npos; at = text.find("\"call\"", at + 1)) ++started;
-    if (started >= 1) break;
+                           "--audit", audit_path, "--plugin-start-timeout", "60s", "-o", "json"});
+  int called = 0;
+  for (int tries = 0; tries < 4000 && called < kPlugins; ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::ifstream audit(audit_path);
+    const std::string text((std::istreambuf_iterator<char>(audit)), {});
+    called = 0;
+    for (size_t at = 0; (at = text.find("\"event\":\"call\"", at)) != std::string::npos; ++at) ++called;
   }
+  if (called < kPlugins) Die("only " + std::to_string(called) + " plugins were called");
+  double resident = 0;
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
     if (line.rfind("VmRSS:", 0) == 0) resident = std::atof(line.c_str() + 6) / 1024;

@@ -35,7 +35,7 @@ def processes(marker):
             line = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if marker.encode() in line or b"bulkhead-init" in line:
+        if marker.encode() in line or line.split(b"\0")[0].endswith(b"bulkhead-init"):
             found.append((entry.name, line[:80]))
     return found
 

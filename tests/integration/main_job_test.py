@@ -212,7 +212,8 @@ class Examples(BulkheadCase):
         if not shared.exists():
             shared.mkdir()
             self.addCleanup(shared.rmdir)
-            shared.chmod(0o1777)
+        self.addCleanup(shared.chmod, shared.stat().st_mode & 0o7777)
+        shared.chmod(0o1777)
         for tier in ("strict", "restricted"):
             with self.subTest(tier=tier):
                 audit = self.dir / (tier + ".jsonl")

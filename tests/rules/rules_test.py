@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -14,22 +15,23 @@ SOURCES = [p for folder in ("runner", "policy", "certs") for p in sorted((ROOT /
 MAY_INCLUDE = {
     "runner/base": set(),
     "certs": {"runner/base"},
-    "policy": {"runner/base"},
+    "policy/expr": {"runner/base"},
+    "policy": {"runner/base", "policy/expr"},
     "runner/redact": {"runner/base"},
     "runner/audit": {"runner/base"},
     "runner/rpc": {"runner/base", "certs"},
     "runner/sandbox": {"runner/base", "certs"},
-    "runner/agent": {"runner/base", "certs", "policy", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox"},
+    "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox"},
     "runner/kube": {"runner/base", "certs", "runner/rpc"},
     "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube"},
     "runner/gateway": {"runner/base", "certs", "policy", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
-    "runner/cli": {"runner/base", "certs", "policy", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
+    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
 }
 
 
 def module_of(path):
     parts = path.split("/")
-    return "/".join(parts[:2]) if parts[0] == "runner" else parts[0]
+    return "/".join(parts[:2]) if parts[0] == "runner" or parts[:2] == ["policy", "expr"] else parts[0]
 
 
 class Rules(unittest.TestCase):
@@ -89,7 +91,7 @@ class Rules(unittest.TestCase):
         self.assertGreater(len([v for v in verbs.values() if v]), 3, "the documents show hardly any command")
 
     def test_links_of_the_documents_lead_somewhere(self):
-        for document in [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("*/README.md"), ROOT / "runner" / "audit" / "FORMAT.md"]:
+        for document in [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("*/README.md"), ROOT / "policy" / "expr" / "README.md", ROOT / "runner" / "audit" / "FORMAT.md"]:
             for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
                 if not target.startswith("http"):
                     self.assertTrue((document.parent / target).exists(), "%s links to %s" % (document, target))
@@ -102,6 +104,52 @@ class Rules(unittest.TestCase):
         for row in rows:
             for name in re.findall(r"`([^`]+)`", row):
                 self.assertIn(name.split(".")[-1].split("/")[-1], sources, "SECURITY.md names a test that is not there")
+
+    def tables(self, classes="", leaves="", without=None):
+        """Runs the schema's generator over the tree's own inputs with lines added or taken away."""
+        schema = ROOT / "policy" / "schema"
+        with tempfile.TemporaryDirectory() as folder:
+            inputs = []
+            for name, more in (("classes.txt", classes), ("leaves.txt", leaves), ("spec_fields.txt", "")):
+                text = (schema / name).read_text()
+                if without:
+                    text = "".join(line for line in text.splitlines(True) if not line.startswith(without + " "))
+                path = pathlib.Path(folder) / name
+                path.write_text(text + more)
+                inputs.append(str(path))
+            out = pathlib.Path(folder) / "out.cc"
+            run = subprocess.run([sys.executable, "-B", str(schema / "tables.py"), str(out), *inputs], capture_output=True, text=True)
+            return run.returncode, run.stderr, out.exists()
+
+    def test_a_leaf_of_a_new_argo_without_a_class_fails_the_build(self):
+        self.assertEqual(self.tables(), (0, "", True))
+        code, error, written = self.tables(leaves="workflow.zeal string workflow.preOperate\n")
+        self.assertEqual((code, written), (1, False))
+        self.assertIn("leaf workflow.zeal is in no class", error)
+        # A new field of a struct of which no line speaks as a whole.
+        code, error, written = self.tables(without="node.outputs.artifacts[].deleted", leaves="node.outputs.artifacts[].deleted boolean template.execute\n")
+        self.assertEqual((code, written), (1, False))
+        self.assertIn("leaf node.outputs.artifacts[].deleted is in no class", error)
+
+    def test_a_leaf_in_two_classes_fails_the_build(self):
+        code, error, written = self.tables(classes="node.phase argo.status\n")
+        self.assertEqual((code, written), (1, False))
+        self.assertIn("node.phase is classified twice", error)
+        code, error, _ = self.tables(classes="node.nothing argo.status\n")
+        self.assertIn("node.nothing counts for no leaf", error)
+        code, error, _ = self.tables(classes="node.outputs.artifacts[].name.x argo.statu\n")
+        self.assertIn("no such class: argo.statu", error)
+
+    def test_the_leaf_list_is_what_argos_published_schemas_give(self):
+        data = pathlib.Path(os.environ.get("BULKHEAD_ARGO_DATA", ROOT.parent / "shared" / "reference" / "data"))
+        if not (data / "argo-v4.1.2").is_dir():
+            self.skipTest("Argo's schemas are not here; set BULKHEAD_ARGO_DATA to their folder")
+        schema = ROOT / "policy" / "schema"
+        run = subprocess.run([sys.executable, "-B", str(schema / "generate.py"), str(data)], capture_output=True, text=True)
+        if "No module named 'yaml'" in run.stderr:
+            self.skipTest("python3-yaml is not installed")
+        self.assertEqual(run.stderr, "")
+        self.assertEqual(run.stdout, (schema / "leaves.txt").read_text())
 
 
 if __name__ == "__main__":

@@ -30,6 +30,26 @@ TEST(Reply, EveryByteIsAccountedFor) {
   }
 }
 
+TEST(Reply, KeysOfMappingsAreNoFieldsAndMayDifferByCase) {
+  const Decoded labels =
+      DecodeReply(Rpc::kWorkflowPreOperate, R"({"workflow":{"metadata":{"labels":{"App":"1","app":"2"}}}})");
+  EXPECT_TRUE(labels.ok);
+  EXPECT_FALSE(
+      DecodeReply(Rpc::kWorkflowPreOperate, R"({"workflow":{"metadata":{"labels":{"app":"1","app":"2"}}}})").ok);
+}
+
+TEST(Reply, IntegersAreOnesThatArgoCanHold) {
+  const auto mode = [](const std::string& number) {
+    return DecodeReply(Rpc::kTemplateExecute,
+                       R"({"node":{"outputs":{"artifacts":[{"name":"a","mode":)" + number + "}]}}}")
+        .ok;
+  };
+  EXPECT_TRUE(mode("420"));
+  EXPECT_TRUE(mode("2147483647"));
+  for (const char* const number : {"2147483648", "-2147483649", "1.0", "1e2", "-0", "\"1\""})
+    EXPECT_FALSE(mode(number)) << number;
+}
+
 TEST(Reply, ATypoIsAnsweredWithTheNearestField) {
   const Decoded decoded = DecodeReply(Rpc::kTemplateExecute, R"({"node":{"mesage":"x"}})");
   ASSERT_EQ(decoded.faults.size(), 1U);
