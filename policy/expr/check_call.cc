@@ -114,7 +114,7 @@ Type Checker::Element(const Type& collection) const {
 Type Checker::CheckPredicate(NodeId id) {
   const std::vector<NodeId> children = tree_[id].children;
   const Function function = tree_[id].function;
-  const Type collection = Check(children[0]);
+  Type collection = Check(children[0]);
   if (cel()) {
     Argument(id, 0, {Kind::kList, Kind::kMap});
   } else {

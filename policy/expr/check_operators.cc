@@ -17,7 +17,7 @@ Type Checker::CheckUnary(NodeId id) {
     ExpectBool(child, "the operand of !");
     return Type::Bool();
   }
-  const Type type = Check(child);
+  Type type = Check(child);
   if (type.Is(Kind::kAny) || IsNumber(type) || (type.Is(Kind::kDuration) && node.op == Op::kNegate)) return type;
   Report("E060", child, "a sign needs a number, not " + Named(type));
   return Type::Any();

@@ -175,7 +175,7 @@ Type Checker::CheckIndex(NodeId id) {
 
 Type Checker::CheckSlice(NodeId id) {
   const Node& node = tree_[id];
-  const Type target = Check(node.children[0]);
+  Type target = Check(node.children[0]);
   for (const size_t bound : {1U, 2U}) {
     const Type type = Check(node.children[bound]);
     if (!type.Is(Kind::kNull) && !Comparable(type, Type::Int())) {
@@ -220,7 +220,7 @@ Type Checker::CheckConditional(NodeId id) {
     ExpectBool(children[0], "the condition of ?:");
   }
   Facts(children[0], true, facts_);
-  const Type yes = Check(children[1]);
+  Type yes = Check(children[1]);
   facts_ = outer;
   Facts(children[0], false, facts_);
   const Type no = Check(children[2]);

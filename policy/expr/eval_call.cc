@@ -174,6 +174,8 @@ bool Evaluator::CallFromJson(NodeId id, const Operand& operand, Operand& out) {
   if (!operand.Is(Kind::kString)) return WrongType(place, "a string", operand);
   if (!Charge(operand.text.size() / 4, id)) return false;
   JsonLimits limits;
+  limits.bytes = arena_.left();
+  limits.string_bytes = arena_.left();
   limits.values = arena_.left() / sizeof(Value);
   JsonParse parse = ParseJson(operand.text, limits);
   if (!parse.ok) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "policy/expr/evaluator.h"
+#include "policy/expr/numbers.h"
 
 namespace bulkhead::expr {
 
@@ -128,11 +129,12 @@ bool Evaluator::CallSort(NodeId id, std::span<const Operand> arguments, Operand&
   if (!Charge(static_cast<uint64_t>(std::bit_width(count)) * (count + TextUnits(text)), id)) return false;
   const auto less = [](const Operand& a, const Operand& b) {
     if (a.Is(Kind::kString)) return a.text < b.text;
-    if (a.Is(Kind::kInt) && b.Is(Kind::kInt)) return a.integer < b.integer;
-    // NaN before all others, so that there is an order.
-    if (std::isnan(a.as_double()) || std::isnan(b.as_double()))
-      return std::isnan(a.as_double()) && !std::isnan(b.as_double());
-    return a.as_double() < b.as_double();
+    // NaN before all others, and ints against doubles exactly: else there would be no order.
+    if (a.Is(Kind::kDouble) && std::isnan(a.number)) return !(b.Is(Kind::kDouble) && std::isnan(b.number));
+    if (a.Is(Kind::kInt)) {
+      return b.Is(Kind::kInt) ? a.integer < b.integer : CompareNumbers(a.integer, b.number) == -1;
+    }
+    return b.Is(Kind::kInt) ? CompareNumbers(b.integer, a.number) == 1 : a.number < b.number;
   };
   const bool descending = order == "desc";
   std::stable_sort(items, items + count,

@@ -306,7 +306,7 @@ bool Evaluator::ToValue(const Operand& operand, NodeId place, Value& out, size_t
       return true;
     case Kind::kString:
     case Kind::kBytes: out = Value::String(std::string(operand.text)); return true;
-    case Kind::kDuration: out = Value::String(FormatGoDuration(std::chrono::nanoseconds(operand.integer))); return true;
+    case Kind::kDuration: out = Value::String(FormatSeconds(operand.integer)); return true;
     case Kind::kList: {
       out = Value::Array();
       const size_t count = Count(operand);

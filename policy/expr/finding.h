@@ -21,6 +21,7 @@ struct Finding {
   uint32_t length = 0;  // bytes; 0: at the end of the source
   std::string message;  // a sentence that says what to write instead; quotes only the source, escaped
   // What to write in place of the `length` bytes at `offset`; empty: no mechanical correction is known.
+  // Corrections of two findings may overlap: whoever writes several at once takes one of those.
   std::string fixit;
 
   bool is_error() const { return id.front() == 'E'; }

@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     "runner/agent": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox"},
     "runner/kube": {"runner/base", "certs", "runner/rpc"},
     "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube"},
-    "runner/gateway": {"runner/base", "certs", "policy", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
+    "runner/gateway": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
     "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
 }
 
