@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -257,6 +258,9 @@ Started StartPlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups) {
 void BecomePlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups, int report, pid_t shim) {
   // 1. A session of its own: no terminal, no foreign process group.
   ::setsid();
+  //    And no precedence: a plugin that wakes up does not preempt the shim that woke it or the agent (sched(7)).
+  const sched_param no_priority = {};
+  ::sched_setscheduler(0, SCHED_BATCH, &no_priority);
   // 2. Joined before there is anything to account.
   for (const UniqueFd& cgroup : cgroups) {
     if (::write(cgroup.get(), "0", 1) != 1) Fail(report, "joining the cgroup", errno);
