@@ -33,12 +33,10 @@ Value MakeMergePatch(const Value& before, const Value& after) {
   }
   for (const Member& member : after.members) {
     const Value* const old = before.Find(member.key);
-    if (old == nullptr || old->kind != member.value.kind) {
-      patch.Set(member.key, member.value);
-    } else if (member.value.is_object()) {
+    if (old != nullptr && old->is_object() && member.value.is_object()) {
       Value inner = MakeMergePatch(*old, member.value);
       if (!inner.members.empty()) patch.Set(member.key, std::move(inner));
-    } else if (ToJson(*old) != ToJson(member.value)) {
+    } else if (old == nullptr || ToJson(*old) != ToJson(member.value)) {
       patch.Set(member.key, member.value);
     }
   }

@@ -19,14 +19,14 @@ TOKEN = "T0kenOfTheGateway-0123456789abcd"
 class Gateway:
     """The real binary in front of `plugins` (manifests). `case` is a BulkheadCase."""
 
-    def __init__(self, case, plugins, *args, policies=None, token=TOKEN, wait=True, tls=None):
+    def __init__(self, case, plugins, *args, policies=None, token=TOKEN, wait=True, tls=None, token_file=None, prefix=()):
         self.case = case
         for manifest in plugins:
             case.write("plugins/%s.json" % manifest["metadata"]["name"], manifest)
         text = policy(*[p["metadata"]["name"] for p in plugins]) if policies is None else policies
         self.policy_file = pathlib.Path(case.write("policy.yaml", text))
-        self.token_file = pathlib.Path(case.write("token", token or "unused-unused-unused"))
-        command = [BULKHEAD, "serve", "--plugins", case.dir / "plugins", "--policy", self.policy_file, "--audit", case.audit,
+        self.token_file = pathlib.Path(token_file or case.write("token", token))
+        command = [*prefix, BULKHEAD, "serve", "--plugins", case.dir / "plugins", "--policy", self.policy_file, "--audit", case.audit,
                    "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--token-file", self.token_file, *(tls or []), *args]
         environment = {"PATH": os.environ["PATH"], "TMPDIR": str(case.dir / "tmp")}
         environment.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})

@@ -169,7 +169,7 @@ def answer(h, method, args):
         begin = time.monotonic()
         status, text = self.hook(gateway, "node.preExecute", workflow=workflow_arg(), template=template, node={"id": "n"})
         self.assertEqual(status, 504, text)
-        self.assertLess(time.monotonic() - begin, 1.5)
+        self.assertLess(time.monotonic() - begin, 4, "the plugin takes five seconds")
         status, text = self.hook(gateway, "parameters.add", workflow=workflow_arg(), template=template)
         self.assertEqual(status, 502, text)
         status, text = self.hook(gateway, "node.postExecute", workflow=workflow_arg(), template=template, old={}, new={})

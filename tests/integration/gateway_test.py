@@ -188,6 +188,29 @@ def answer(h, act, args):
         except OSError:
             pass
 
+    def test_in_a_pod_no_restricted_plugin_sees_the_gateways_own_token(self):
+        """Argo mounts it where plugins look for theirs; here a mount namespace stands for the pod."""
+        source = """
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Plugin(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers['Content-Length']))
+        try: seen = open('/var/run/argo/token').read()
+        except OSError as error: seen = type(error).__name__
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({'node': {'phase': 'Succeeded', 'message': seen}}).encode())
+HTTPServer(('', 14355), Plugin).serve_forever()
+"""
+        pod = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+               'mount -t tmpfs none /run && mkdir /run/argo && printf %s ' + TOKEN + ' > /run/argo/token && chmod 0444 /run/argo/token && exec "$@"', "sh"]
+        gateway = Gateway(self, [plugin("p", None, 14355, source=source)], "--tier", "restricted", token_file="/var/run/argo/token", prefix=pod)
+        self.assertEqual(gateway.execute("p", {}), {"node": {"phase": "Succeeded", "message": "PermissionError"}})
+        code, err = gateway.stop()
+        self.assertEqual(code, 0, err)
+        self.assertIn("gets no token", err)
+
     def test_secrets_are_masked_in_replies_records_and_what_is_logged(self):
         answer = """
 def answer(h, act, args):
