@@ -283,7 +283,10 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
 
   RecordStart(sandbox::ToValue(instance->process->attestation()));
 
+  // Whoever stops this host does not have to wait until the plugin listens, or never does.
+  SetStarting(instance->process.get());
   auto ready = instance->process->WaitReady(options_.start_timeout);
+  SetStarting(nullptr);
   if (!ready.ok()) {
     instance->process->Kill();
     instance->process->WaitExit(std::chrono::seconds(5));
@@ -302,8 +305,18 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   return instance;
 }
 
+void PluginHost::SetStarting(sandbox::SandboxedProcess* process) {
+  const std::lock_guard lock(facts_mutex_);
+  starting_ = process;
+  if (process != nullptr && stopping_) process->Kill();
+}
+
 void PluginHost::Stop() {
   stopping_ = true;
+  {
+    const std::lock_guard lock(facts_mutex_);
+    if (starting_ != nullptr) starting_->Kill();
+  }
   std::shared_ptr<Instance> instance;
   {
     const std::lock_guard lock(mutex_);

@@ -116,6 +116,7 @@ class PluginHost {
   Result<std::shared_ptr<Instance>> Running();
   Result<std::shared_ptr<Instance>> RunningLocked();
   void SetHealth(HostHealth health);
+  void SetStarting(sandbox::SandboxedProcess* process);
   Result<std::shared_ptr<Instance>> LaunchLocked();
   std::shared_ptr<Instance> CallSidecar();
   void RecordStart(Value attestation);
@@ -142,6 +143,7 @@ class PluginHost {
   // Guarded by facts_mutex_.
   std::set<std::string, std::less<>> unsupported_;
   HostHealth health_;
+  sandbox::SandboxedProcess* starting_ = nullptr;  // until it listens
 
   std::atomic<bool> stopping_{false};
 };

@@ -1,5 +1,6 @@
 """Nothing is left behind: no process, descriptor, mount, cgroup or file, however a run ends."""
 
+import json
 import os
 import pathlib
 import signal
@@ -72,9 +73,9 @@ class Leaks(BulkheadCase):
                 self.assertEqual(run.code, 0, str(run))
                 self.assert_nothing_left()
 
-    def start(self, tier, answer):
+    def start(self, tier, manifest):
         self.write("tasks.json", taskset({"a": ("p", {})}))
-        self.write("plugins/p.json", self.marked("p", answer, 14355))
+        self.write("plugins/p.json", manifest)
         self.write("policy.yaml", policy("p"))
         process = subprocess.Popen([BULKHEAD, "run", self.dir / "tasks.json", "--plugins", self.dir / "plugins", "--policy",
                                     self.dir / "policy.yaml", "--audit", self.audit, "--tier", tier],
@@ -92,7 +93,7 @@ class Leaks(BulkheadCase):
         for tier in ("strict", "restricted"):
             with self.subTest(tier=tier):
                 self.audit.unlink(missing_ok=True)
-                process = self.start(tier, HANG)
+                process = self.start(tier, self.marked("p", HANG, 14355))
                 process.send_signal(signal.SIGTERM)
                 out, err = process.communicate(timeout=30)
                 self.assertEqual(process.returncode, 1, err)
@@ -100,11 +101,21 @@ class Leaks(BulkheadCase):
                 self.assert_nothing_left()
                 self.assert_verifies()
 
+    def test_an_interrupt_does_not_wait_for_a_plugin_that_never_listens(self):
+        manifest = self.marked("p", HANG, 14355)
+        manifest["spec"]["sidecar"]["container"].update(command=["sleep", "1000"], args=[])
+        process = self.start("strict", manifest)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertLess(time.monotonic() - begin, 10, "as long as the start timeout, which is 20 s")
+        self.assert_nothing_left()
+
     def test_after_kill_9_no_process_is_left(self):
         for tier in ("strict", "restricted"):
             with self.subTest(tier=tier):
                 self.audit.unlink(missing_ok=True)
-                process = self.start(tier, HANG)
+                process = self.start(tier, self.marked("p", HANG, 14355))
                 process.kill()
                 process.communicate()
                 end = time.monotonic() + 10
