@@ -394,8 +394,7 @@ class Reader {
   std::optional<Expression> ReadExpression(Fields& fields, std::string_view key) {
     const auto source = fields.String(key);
     if (!source.has_value()) return std::nullopt;
-    return CompileExpression(*source, PlaceOf(fields, key), text_, policy_.match.rpcs, /*warnings=*/true,
-                             diagnostics_);
+    return CompileExpression(*source, PlaceOf(fields, key), text_, policy_.match.rpcs, /*warnings=*/true, diagnostics_);
   }
 
   void ReadChecks(Fields& fields) {
