@@ -1,11 +1,13 @@
 #include "runner/agent/judge.h"
 
+#include <optional>
 #include <utility>
 
 namespace bulkhead::agent {
 namespace {
 
 constexpr size_t kViolationsInMessage = 4;
+constexpr size_t kMostKept = 64U << 10U;  // bytes of a reply
 
 void AppendViolation(const policy::Verdict& verdict, bool by_decode, std::string& message) {
   if (by_decode) {
@@ -57,7 +59,10 @@ Value AsSent(const Value& node) {
 
 Judgement Judge(std::string_view reply, const policy::Call& call, const policy::PolicySet& policies,
                 const redact::Redactor& redactor) {
-  policy::Evaluator evaluator;
+  // A worker's scratch is kept for its next reply, but not what a large one needed.
+  thread_local policy::Evaluator kept;
+  std::optional<policy::Evaluator> once;
+  policy::Evaluator& evaluator = reply.size() <= kMostKept ? kept : once.emplace();
   const policy::Decision& decision = evaluator.Decide(policies, call, reply);
   Judgement judgement;
   TakeVerdicts(decision, redactor, judgement);
