@@ -1,6 +1,7 @@
 #include "runner/cli/agent_session.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <array>
@@ -249,7 +250,7 @@ class AgentSession {
         agent.Abort();
       });
     }
-    const Status ran = RunAgent(agent, lease);
+    Status ran = RunAgent(agent, lease);
     running_ = nullptr;
     return ran;
   }
@@ -360,6 +361,8 @@ class AgentSession {
 }  // namespace
 
 Status RunAgentMain(const AgentSettings& settings) {
+  // Many threads allocate what one of them frees: an arena for each would keep several times what is in use.
+  ::mallopt(M_ARENA_MAX, 2);
   certs::InitTlsLibrary();
   // Before any thread is made, so that all of them leave the signals to the watch.
   BlockSignals();

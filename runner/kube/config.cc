@@ -98,7 +98,7 @@ class KubeconfigReader {
 
   // Paths of a kubeconfig are relative to its folder.
   std::string PathOf(const Value& object, std::string_view key) const {
-    const std::string path = Text(object, key);
+    std::string path = Text(object, key);
     if (path.empty() || path.front() == '/') return path;
     return (std::filesystem::path(file_).parent_path() / path).string();
   }

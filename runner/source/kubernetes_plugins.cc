@@ -8,7 +8,7 @@ namespace bulkhead::source {
 
 namespace {
 
-Result<std::optional<Value>> Get(kube::Client& client, kube::Resource resource) {
+Result<std::optional<Value>> Get(kube::Client& client, const kube::Resource& resource) {
   const std::string what = resource.plural + " " + resource.name_space + "/" + resource.name;
   kube::Backoff backoff(std::chrono::milliseconds(200), std::chrono::seconds(2));
   constexpr int kAttempts = 8;

@@ -65,7 +65,7 @@ class Bench(KubeCase):
             node = "n%d" % i
             seen[node] = time.monotonic()
             self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {node: template(node)}}})
-        self.wait_for(lambda: len(done) >= len(seen), agent, 30)
+        self.wait_for(lambda: all(node in done for node in seen), agent, 30)
         took = time.monotonic() - begun
         patches = self.api.count("patch") - patches_before
         times = sorted((done[n] - seen[n]) * 1000 for n in seen)
