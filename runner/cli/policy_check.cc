@@ -72,14 +72,18 @@ int Check(const Options& options) {
   Sort(list, *space);
   const bool errors = std::any_of(
       list.begin(), list.end(), [](const policy::Diagnostic& one) { return one.severity == policy::Severity::kError; });
-  // Where HTTP templates may go is a language of its own, with one reader for all errors.
-  const auto egress = http::LoadEgressPolicies(options.paths);
   Print(policy::tools::RenderAll(list, space->sources, options.format));
+  if (errors) return kExitPolicy;
+  // Where HTTP templates may go is a language of its own, with a reader of its own.
+  std::vector<std::string> files;
+  files.reserve(space->sources.size());
+  for (const auto& [file, text] : space->sources) files.push_back(file);
+  const auto egress = http::LoadEgressPolicies(files);
   if (!egress.ok()) {
     static_cast<void>(Fail(egress.error()));
     return kExitPolicy;
   }
-  if (errors || (options.strict && !list.empty())) return kExitPolicy;
+  if (options.strict && !list.empty()) return kExitPolicy;
   if (options.format == DiagnosticFormat::kPretty) PrintGood(*space, egress.value().Names());
   return kExitOk;
 }
