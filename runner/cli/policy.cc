@@ -1,39 +1,35 @@
-// bulkhead policy check: are these policies right, and if not, where.
-#include "policy/policy.h"
-
-#include <memory>
-
+// bulkhead policy ...: the commands of policy authors. Each has a file or shares one with its nearest kin.
 #include "runner/cli/command.h"
-#include "runner/cli/print.h"
-#include "runner/http/egress.h"
+#include "runner/cli/policy_command.h"
 
 namespace bulkhead::cli {
 
-namespace {
-
-int Check(const std::vector<std::string>& paths) {
-  auto policies = policy::LoadPolicies(paths);
-  if (!policies.ok()) return Fail(policies.error());
-  auto egress = http::LoadEgressPolicies(paths);
-  if (!egress.ok()) return Fail(egress.error());
-  std::vector<std::string> names = policies->Names();
-  for (const std::string& name : egress->Names()) names.push_back(name);
-  Print("ok: " + std::to_string(names.size()) + (names.size() == 1 ? " policy" : " policies") + "\n");
-  for (const std::string& name : names) Print("  " + name + "\n");
-  return kExitOk;
-}
-
-}  // namespace
-
 void AddPolicy(CLI::App& app, Action& action) {
-  CLI::App* const policy = app.add_subcommand("policy", "Work with mutation policies");
+  CLI::App* const policy = app.add_subcommand("policy", "Write, test and question mutation policies");
   policy->require_subcommand(1);
-  CLI::App* const check =
-      policy->add_subcommand("check", "Report every error of policy files, with file, line and column");
-  const auto paths = std::make_shared<std::vector<std::string>>();
-  check->add_option("FILE", *paths, "Policy files, or folders of them")->required();
-  check->footer("Exit code 0 when all are right, 2 otherwise. The language: policy/README.md.");
-  check->callback([&action, paths] { action = [paths] { return Check(*paths); }; });
+  policy->footer(
+      "A policy from nothing, in order:\n"
+      "  bulkhead policy learn audit.jsonl              a first draft from what a plugin did, in mode audit\n"
+      "  bulkhead policy check POLICY.yaml              what is wrong with it, and what is unwise\n"
+      "  bulkhead policy test POLICY_test.yaml          does it refuse what it must, and does any test notice\n"
+      "  bulkhead policy explain reply.json -p POLICY.yaml    why is this reply refused\n"
+      "  bulkhead policy why-not PATH VALUE -p POLICY.yaml    what would have to be written\n"
+      "  bulkhead policy diff OLD.yaml NEW.yaml         what a change lets in\n"
+      "  bulkhead policy replay audit.jsonl -p NEW.yaml what it would have done to past calls\n\n"
+      "Exit codes: 0 good; 1 a test failed, or a reply would be denied; 2 usage; 3 a policy does not compile;\n"
+      "4 coverage or rule-kill below the bar. The language: policy/README.md.");
+  AddPolicyCheck(*policy, action);
+  AddPolicyFmt(*policy, action);
+  AddPolicyTest(*policy, action);
+  AddPolicyExplain(*policy, action);
+  AddPolicyWhyNot(*policy, action);
+  AddPolicyDiff(*policy, action);
+  AddPolicyReplay(*policy, action);
+  AddPolicyLearn(*policy, action);
+  AddPolicySchema(*policy, action);
+  AddPolicyProtected(*policy, action);
+  AddPolicyCorpus(*policy, action);
+  AddPolicyBench(*policy, action);
 }
 
 }  // namespace bulkhead::cli

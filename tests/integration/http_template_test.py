@@ -368,7 +368,7 @@ class HttpTemplateTest(BulkheadCase):
         self.assertIn('did you mean "schemes"?', wrong.err)
         self.assertIn("would open every host", wrong.err)
         check = self.bulkhead("policy", "check", self.dir / "policy.yaml")
-        self.assertEqual(check.code, 2)
+        self.assertEqual(check.code, 3)
 
     def test_http_and_plugin_tasks_run_beside_each_other(self):
         server = self.serve()

@@ -17,6 +17,7 @@ MAY_INCLUDE = {
     "certs": {"runner/base"},
     "policy/expr": {"runner/base"},
     "policy": {"runner/base", "policy/expr"},
+    "policy/tools": {"runner/base", "policy"},
     "runner/redact": {"runner/base"},
     "runner/audit": {"runner/base"},
     "runner/rpc": {"runner/base", "certs"},
@@ -26,13 +27,14 @@ MAY_INCLUDE = {
     "runner/kube": {"runner/base", "certs", "runner/rpc"},
     "runner/source": {"runner/base", "runner/agent", "runner/sandbox", "runner/kube", "runner/http"},
     "runner/gateway": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/agent"},
-    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
+    "runner/cli": {"runner/base", "certs", "policy", "policy/expr", "policy/tools", "runner/redact", "runner/audit", "runner/rpc", "runner/sandbox", "runner/http", "runner/agent", "runner/kube", "runner/source", "runner/gateway"},
 }
 
 
 def module_of(path):
     parts = path.split("/")
-    return "/".join(parts[:2]) if parts[0] == "runner" or parts[:2] == ["policy", "expr"] else parts[0]
+    two = "/".join(parts[:2])
+    return two if parts[0] == "runner" or two in MAY_INCLUDE else parts[0]
 
 
 class Rules(unittest.TestCase):
