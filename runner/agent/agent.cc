@@ -245,6 +245,7 @@ Judgement Agent::JudgeReply(const PluginHost& host, const TaskState& state, std:
   policy::Call call;
   call.subject = {host.name(), kMethod, state.task.workflow.name_space, state.task.workflow.name,
                   state.task.template_name};
+  call.subject.plugin_digest = host.image_digest();
   call.subject.workflow_labels = metadata == nullptr ? nullptr : metadata->Find("labels");
   call.sent = &sent;
   call.template_spec = request.value.Find("template");

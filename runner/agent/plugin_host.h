@@ -63,6 +63,9 @@ struct PluginConfig {
   std::string uri;                   // SPIFFE id of its instances
   std::vector<std::string> handles;  // keys of template.plugin; empty: asked for every task
   std::vector<std::string> methods;  // RPC methods that it answers; empty: template.execute
+  // "sha256:..." when what runs is known to be that image: the manifest names it by digest and a root was given for
+  // it. Empty otherwise: no policy that pins a digest applies then.
+  std::string image_digest;
   std::vector<std::string> notices;
 };
 
@@ -105,6 +108,7 @@ class PluginHost {
   void Stop();
 
   const std::string& name() const { return config_.spec.name; }
+  const std::string& image_digest() const { return config_.image_digest; }
   std::string_view tier() const {
     return config_.sidecar.has_value() ? "sidecar" : sandbox::TierName(config_.spec.tier);
   }

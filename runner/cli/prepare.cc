@@ -106,6 +106,8 @@ Result<Prepared> Prepare(agent::PluginManifest& manifest, std::optional<sandbox:
   const bool has_rootfs = folder != rootfs.end();
   BULKHEAD_ASSIGN(prepared.config.spec,
                   agent::MakeCompartment(manifest, *chosen, has_rootfs ? folder->second : "", token.Reveal()));
+  if (const size_t at = manifest.image.find("@sha256:"); has_rootfs && at != std::string::npos)
+    prepared.config.image_digest = manifest.image.substr(at + 1);
   if (!manifest.image.empty() && !has_rootfs) {
     manifest.notices.push_back("image " + manifest.image +
                                " is not run here: a read-only view of the host's root serves instead; --rootfs " +

@@ -9,6 +9,7 @@ agent::Judgement PolicyDecider::Decide(const Question& question, std::string_vie
   policy::Call call;
   call.subject = {question.plugin, MethodName(about.method), about.workflow.name_space, about.workflow.name,
                   about.template_name};
+  call.subject.plugin_digest = question.plugin_digest;
   call.subject.workflow_labels = about.WorkflowLabels();
   call.sent = question.sent;
   call.template_spec = about.Template();

@@ -18,6 +18,7 @@ namespace bulkhead::gateway {
 struct Question {
   const RpcCall* call = nullptr;
   std::string_view plugin;
+  std::string_view plugin_digest;
   // The state that the reply would change, in the form of a reply: {"node": {...}}, {"workflow": {...}},
   // {"parameters": {...}}; null: nothing.
   const Value* sent = nullptr;

@@ -97,7 +97,7 @@ class Execution {
     Value sent = Value::Object();
     if (has_state) sent.Set("node", kept_->node);
     const uint32_t requeues = has_state ? kept_->requeues : 0;
-    judgement = services_.decider->Decide({&call_, plugin.name(), &sent, requeues}, reply);
+    judgement = services_.decider->Decide({&call_, plugin.name(), plugin.image_digest(), &sent, requeues}, reply);
     report.allowed = judgement.allowed;
     report.refused = judgement.refused;
     report.masked = judgement.masked;

@@ -94,7 +94,7 @@ class Hook {
   }
 
   bool Judge(const Plugin& plugin, std::string_view reply, Judgement& judgement, agent::TaskReport& report) {
-    judgement = services_.decider->Decide({&call_, plugin.name(), &sent_, 0}, reply);
+    judgement = services_.decider->Decide({&call_, plugin.name(), plugin.image_digest(), &sent_, 0}, reply);
     report.masked = judgement.masked;
     if (judgement.kind == Judgement::Kind::kNotMine) return false;
     if (judgement.kind == Judgement::Kind::kRefused) {

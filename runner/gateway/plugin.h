@@ -17,6 +17,7 @@ class Plugin {
   virtual ~Plugin() = default;
   virtual const std::string& name() const = 0;
   virtual std::string_view tier() const = 0;
+  virtual std::string_view image_digest() const { return {}; }  // empty: not known
   virtual bool Serves(std::string_view method) const = 0;
   virtual std::optional<bool> Handles(const std::vector<std::string>& keys) const = 0;
   virtual agent::HostHealth Health() const = 0;
@@ -34,6 +35,7 @@ class HostedPlugin : public Plugin {
 
   const std::string& name() const override { return host_.name(); }
   std::string_view tier() const override { return host_.tier(); }
+  std::string_view image_digest() const override { return host_.image_digest(); }
   bool Serves(std::string_view method) const override { return host_.Serves(method); }
   std::optional<bool> Handles(const std::vector<std::string>& keys) const override { return host_.Handles(keys); }
   agent::HostHealth Health() const override { return host_.Health(); }

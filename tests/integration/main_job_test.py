@@ -260,6 +260,34 @@ HTTPServer(('', 4355), Plugin).serve_forever()
                 self.assertIn("notice: hello: command python is not on this host: python3 runs instead", run.err)
                 self.assertIn("notice: hello: image python:alpine3.6 is not run here", run.err)
 
+    def test_a_pinned_digest_matches_only_the_image_that_runs(self):
+        digest = "sha256:" + "0" * 63 + "1"
+        manifest = plugin("p", OK_ANSWER, 14355, image="registry.example.com/p@" + digest)
+        pinned = policy("p").replace('"plugin": {"name": "p"}', '"plugin": {"name": "p", "digest": "%s"}' % digest)
+        # A folder that serves as the image's root: what of the host a program needs.
+        root = pathlib.Path("/srv/bulkhead-test-%d" % os.getpid())
+        self.addCleanup(shutil.rmtree, root)
+        root.mkdir(parents=True)
+        for name in ("bin", "lib", "lib64", "usr", "etc"):
+            source = pathlib.Path("/", name)
+            if source.is_symlink():
+                (root / name).symlink_to(os.readlink(source))
+            else:
+                (root / name).mkdir()
+        for name in ("proc", "dev", "tmp", "run"):
+            (root / name).mkdir()
+        subprocess.run(["mount", "--bind", "/usr", root / "usr"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", root / "usr"], check=True)
+        for extra, phase in (([], "Error"), (["--rootfs", "p=%s" % root], "Succeeded")):
+            with self.subTest(extra=extra):
+                run = self.run_tasks({"a": ("p", {})}, [manifest], "--tier", "strict", *extra, policies=pinned)
+                self.assertIn(run.code, (0, 1), str(run))
+                self.assertEqual(run.nodes()["a"]["phase"], phase, str(run))
+        other = pinned.replace(digest, digest[:-1] + "2")
+        run = self.run_tasks({"a": ("p", {})}, [manifest], "--tier", "strict", "--rootfs", "p=%s" % root, policies=other)
+        self.assertEqual(run.nodes()["a"]["phase"], "Error", str(run))
+        self.assertIn("no policy matches", run.nodes()["a"]["message"])
+
     def test_a_program_outside_the_host_view_is_shown_and_nothing_beside_it(self):
         folder = pathlib.Path("/srv/bulkhead-test-%d" % os.getpid())
         folder.mkdir(parents=True)
