@@ -87,6 +87,7 @@ struct PolicySet::State {
   std::vector<CompiledPolicy> compiled;               // of each policy
   std::unordered_map<std::string, uint32_t> by_name;  // position
   std::string texts;                                  // what the digest covers
+  bool looks_at_request = false;                      // see PolicySet::LooksAtRequest
 
  private:
   struct Hash {

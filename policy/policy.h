@@ -123,6 +123,10 @@ class PolicySet {
   // `transport: plaintext-loopback`.
   bool AllowsPlaintextLoopback(std::string_view plugin, std::string_view name_space) const;
 
+  // True when a policy looks at what was sent besides the state: labels of the workflow, the template, expressions.
+  // Otherwise Call::template_spec and Subject::workflow_labels may be left out.
+  bool LooksAtRequest() const;
+
   struct State;
   const State& state() const { return *state_; }  // for the evaluator
 

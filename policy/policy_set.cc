@@ -47,6 +47,19 @@ PolicySet::PolicySet(PolicySet&&) noexcept = default;
 PolicySet& PolicySet::operator=(PolicySet&&) noexcept = default;
 PolicySet::~PolicySet() = default;
 
+namespace {
+
+bool LooksAtMore(const Policy& policy) {
+  const auto looks = [](const Rule& rule) {
+    return rule.when.has_value() || (rule.value.has_value() && rule.value->declared);
+  };
+  if (!policy.match.workflow_labels.empty() || !policy.checks.empty()) return true;
+  return std::any_of(policy.allow.begin(), policy.allow.end(), looks) ||
+         std::any_of(policy.deny.begin(), policy.deny.end(), looks);
+}
+
+}  // namespace
+
 Result<PolicySet> PolicySet::FromPolicies(std::vector<Policy> policies) {
   PolicySet set;
   BULKHEAD_TRY(set.Add(std::move(policies)));
@@ -63,7 +76,10 @@ Status PolicySet::Add(std::vector<Policy> policies) {
       if (policies[earlier].name == policy.name) return NameTaken(policy, policies[earlier].Place());
     }
   }
-  for (Policy& policy : policies) state_->Add(std::move(policy));
+  for (Policy& policy : policies) {
+    state_->looks_at_request = state_->looks_at_request || LooksAtMore(policy);
+    state_->Add(std::move(policy));
+  }
   return OkStatus();
 }
 
@@ -75,6 +91,10 @@ Status PolicySet::Load(std::string_view text, std::string_view file) {
   // The length keeps two texts from reading like one.
   state_->texts += std::to_string(text.size()) + "\n" + std::string(text);
   return OkStatus();
+}
+
+bool PolicySet::LooksAtRequest() const {
+  return state_->looks_at_request;
 }
 
 const std::vector<Policy>& PolicySet::policies() const {

@@ -235,10 +235,13 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
 
 Judgement Agent::JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const {
   // What was sent, for rules that look at the workflow's labels or the template. Labels may differ by case only.
-  JsonLimits limits;
-  limits.bytes = state.task.request.size();
-  limits.fold_keys = false;
-  const JsonParse request = ParseJson(state.task.request, limits);
+  JsonParse request;
+  if (policies_.LooksAtRequest()) {
+    JsonLimits limits;
+    limits.bytes = state.task.request.size();
+    limits.fold_keys = false;
+    request = ParseJson(state.task.request, limits);
+  }
   const Value* const workflow = request.value.Find("workflow");
   const Value* const metadata = workflow == nullptr ? nullptr : workflow->Find("metadata");
   const Value sent = AsSent(state.node);

@@ -95,7 +95,7 @@ class Process : public SandboxedProcess {
         pid_(compartment_->tier == Tier::kStrict ? compartment_->shim : compartment_->spawned) {}
 
   ~Process() override {
-    Kill();
+    supervisor_.Kill(compartment_);
     // The supervisor ends it by force if need be, so this comes to an end.
     std::unique_lock lock(compartment_->mutex);
     compartment_->changed.wait(lock, [&] { return compartment_->cleaned; });

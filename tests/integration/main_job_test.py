@@ -260,6 +260,17 @@ HTTPServer(('', 4355), Plugin).serve_forever()
                 self.assertIn("notice: hello: command python is not on this host: python3 runs instead", run.err)
                 self.assertIn("notice: hello: image python:alpine3.6 is not run here", run.err)
 
+    def test_a_rule_sees_what_the_template_declares(self):
+        answer = """
+def answer(h, act, args):
+    h.reply({'node': {'phase': 'Succeeded', 'outputs': {'parameters': [{'name': 'answer', 'value': '42'}]}}})
+"""
+        document = taskset({"a": ("p", {}), "b": ("p", {})})
+        document["spec"]["tasks"]["a"]["outputs"] = {"parameters": [{"name": "answer"}]}
+        declared = policy("p").replace('"value": {"charset": "token", "maxBytes": 64}', '"value": {"declared": true}')
+        run = self.run_tasks(document, [plugin("p", answer, 14355)], policies=declared)
+        self.assertEqual({n: v["phase"] for n, v in run.nodes().items()}, {"a": "Succeeded", "b": "Error"}, str(run))
+
     def test_a_pinned_digest_matches_only_the_image_that_runs(self):
         digest = "sha256:" + "0" * 63 + "1"
         manifest = plugin("p", OK_ANSWER, 14355, image="registry.example.com/p@" + digest)
