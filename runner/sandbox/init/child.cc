@@ -258,9 +258,11 @@ Started StartPlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups) {
 void BecomePlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups, int report, pid_t shim) {
   // 1. A session of its own: no terminal, no foreign process group.
   ::setsid();
-  //    And no precedence: a plugin that wakes up does not preempt the shim that woke it or the agent (sched(7)).
-  const sched_param no_priority = {};
-  ::sched_setscheduler(0, SCHED_BATCH, &no_priority);
+  //    And for one that is called no precedence: when it wakes up it does not preempt the shim that woke it (sched(7)).
+  if (plan.serve_port != 0) {
+    const sched_param no_priority = {};
+    ::sched_setscheduler(0, SCHED_BATCH, &no_priority);
+  }
   // 2. Joined before there is anything to account.
   for (const UniqueFd& cgroup : cgroups) {
     if (::write(cgroup.get(), "0", 1) != 1) Fail(report, "joining the cgroup", errno);
