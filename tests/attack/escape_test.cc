@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/ipc.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -148,6 +149,23 @@ TEST_P(InTier, WhatItSeesOfTheHostCannotBeWritten) {
   const Outcome change = Confined({"write", target});
   EXPECT_TRUE(Strict() ? change.Denied(EROFS) : change.Denied(EACCES)) << change.Describe();
   EXPECT_EQ(std::filesystem::file_size(target), 0U);
+}
+
+TEST_P(InTier, AMountBelowWhatItSeesCannotBeWrittenEither) {
+  struct Mount {
+    explicit Mount(std::string path) : at(std::move(path)) {
+      std::filesystem::create_directory(at);
+      made = ::mount("none", at.c_str(), "tmpfs", 0, "mode=0777,size=1M") == 0;
+    }
+    ~Mount() { ::umount2(at.c_str(), MNT_DETACH); }
+    std::string at;
+    bool made = false;
+  };
+  const Mount mount(folder_ / "below");
+  ASSERT_TRUE(mount.made);
+  EXPECT_TRUE(Done(Free({"write", mount.at + "/free"})));
+  const Outcome outcome = Confined({"write", mount.at + "/confined"});
+  EXPECT_TRUE(Strict() ? outcome.Denied(EROFS) : outcome.Denied(EACCES)) << outcome.Describe();
 }
 
 TEST_P(InTier, AModeOfTheHostCannotBeChangedThoughItsOwn) {
