@@ -23,6 +23,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -235,6 +236,20 @@ int Socket(const char* family, const char* type, const char* protocol) {
   return Result(socket(atoi(family), atoi(type), atoi(protocol)) < 0 ? -1 : 0);
 }
 
+// How much of a processor it got, in percent of that time.
+int Spin(const char* milliseconds) {
+  const auto now = [](clockid_t clock) {
+    timespec time = {};
+    clock_gettime(clock, &time);
+    return time.tv_sec * 1'000'000L + time.tv_nsec / 1000;
+  };
+  const long begin = now(CLOCK_MONOTONIC);
+  const long used = now(CLOCK_PROCESS_CPUTIME_ID);
+  while (now(CLOCK_MONOTONIC) - begin < atol(milliseconds) * 1000) {
+  }
+  return Say("DONE %ld", (now(CLOCK_PROCESS_CPUTIME_ID) - used) * 100 / (now(CLOCK_MONOTONIC) - begin));
+}
+
 // A device of its own making: /dev/mem.
 int MakeDevice() {
   char path[4096];
@@ -317,6 +332,7 @@ int main(int argc, char** argv) {
   if (is("fastopen-sendmmsg")) return FastOpenMessage(first, true);
   if (is("inherited")) return Inherited();
   if (is("limit")) return Limit(first);
+  if (is("spin")) return Spin(first);
   if (is("open-many")) return OpenMany(first);
   if (is("socket")) return Socket(first, second, argc > 4 ? argv[4] : "0");
   if (is("make-device")) return MakeDevice();

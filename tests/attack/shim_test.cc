@@ -1,4 +1,5 @@
 // The shim: who gets a byte to a plugin, and who gets a byte of a request.
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -141,6 +142,30 @@ TEST_P(ShimTest, AThousandIdleClientsDoNotShutOutTheAgent) {
   }
   idle.clear();
   ExpectUntouched();
+}
+
+// In restricted its port is the host's, and who listens there already would get what is meant for the plugin.
+TEST_F(AttackTest, WhoListensOnThePluginsPortIsNotTakenForThePlugin) {
+  const UniqueFd squatter(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(squatter.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(squatter.get(), 8), 0);
+  ASSERT_EQ(::getsockname(squatter.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const uint16_t port = ntohs(address.sin_port);
+  auto authority = certs::Authority::Create("here", std::chrono::hours(1), Clock());
+  ASSERT_TRUE(authority.ok());
+  const auto server = authority->Issue(*certs::PluginUri("here", "ns", "wf", "attacker"), certs::Role::kServer);
+  ASSERT_TRUE(server.ok());
+  const Running running = Start(Tier::kRestricted, {"wait"}, &*server, *certs::AgentUri("here", "ns", "wf"),
+                                [port](SandboxSpec& spec) { spec.ports = {spec.serve_port = port}; });
+  ASSERT_NE(running.process, nullptr);
+  ASSERT_TRUE(running.WaitFor("READY"));
+  const Status ready = running.process->WaitReady(std::chrono::milliseconds(300));
+  ASSERT_FALSE(ready.ok());
+  EXPECT_EQ(ready.error().code(), Code::kDeadlineExceeded) << ready.error().message();
 }
 
 // What whoever takes the shim over would have.
