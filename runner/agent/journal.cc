@@ -72,9 +72,9 @@ std::string StartRecord(std::string_view key, uint64_t step, int attempt) {
   return Begin("start", key) + ",\"step\":" + std::to_string(step) + ",\"attempt\":" + std::to_string(attempt) + "}";
 }
 
-std::string InterimRecord(std::string_view key, uint64_t step, int64_t due_ms, std::string_view node) {
-  std::string record =
-      Begin("interim", key) + ",\"step\":" + std::to_string(step) + ",\"due\":" + std::to_string(due_ms) + ",\"node\":";
+std::string InterimRecord(std::string_view key, uint64_t step, int64_t due_ms, int64_t wait_ms, std::string_view node) {
+  std::string record = Begin("interim", key) + ",\"step\":" + std::to_string(step) +
+                       ",\"due\":" + std::to_string(due_ms) + ",\"wait\":" + std::to_string(wait_ms) + ",\"node\":";
   record += node;
   return record + "}";
 }
@@ -85,8 +85,10 @@ std::string FinalRecord(std::string_view key, std::string_view result) {
   return record + "}";
 }
 
-std::string KeysRecord(std::string_view op, std::span<const std::string> keys) {
-  std::string record = "{\"op\":\"" + std::string(op) + "\",\"keys\":[";
+std::string KeysRecord(std::string_view op, std::span<const std::string> keys, int generation = 0) {
+  std::string record = "{\"op\":\"" + std::string(op) + "\",";
+  if (generation != 0) record += "\"generation\":" + std::to_string(generation) + ",";
+  record += "\"keys\":[";
   for (size_t i = 0; i < keys.size(); ++i) {
     if (i > 0) record += ',';
     AppendJsonString(keys[i], record);
@@ -199,14 +201,18 @@ Status Journal::Load(std::string_view text, uint64_t& whole) {
 
 Status Journal::Apply(const Value& record, Entries& entries) {
   const std::string op = TextOf(record, "op");
-  if (op == "delivered" || op == "forget") {
+  if (op == "delivered" || op == "retire" || op == "forget") {
     const Value* const keys = record.Find("keys");
     for (const Value& key : keys == nullptr ? std::vector<Value>() : keys->items) {
       if (op == "forget") {
         entries.erase(key.text);
-      } else {
-        entries[key.text] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
+        continue;
       }
+      Entry& entry = entries[key.text];
+      const int generation = op == "retire" ? static_cast<int>(NumberOf(record, "generation")) : entry.generation;
+      entry = Entry();
+      entry.generation = generation;
+      if (op == "delivered") entry.stage = Remembered::Stage::kDelivered;
     }
     return OkStatus();
   }
@@ -217,11 +223,16 @@ Status Journal::Apply(const Value& record, Entries& entries) {
     entry.attempt = static_cast<int>(NumberOf(record, "attempt"));
   } else if (op == "interim") {
     const Value* const node = record.Find("node");
-    entry = {Remembered::Stage::kInterim, static_cast<uint64_t>(NumberOf(record, "step")), 0,
-             node == nullptr ? "" : ToJson(*node), NumberOf(record, "due")};
+    entry = {Remembered::Stage::kInterim,
+             static_cast<uint64_t>(NumberOf(record, "step")),
+             0,
+             node == nullptr ? "" : ToJson(*node),
+             NumberOf(record, "due"),
+             NumberOf(record, "wait"),
+             entry.generation};
   } else if (op == "final") {
     const Value* const result = record.Find("result");
-    entry = {Remembered::Stage::kFinal, 0, 0, result == nullptr ? "" : ToJson(*result), 0};
+    entry = {Remembered::Stage::kFinal, 0, 0, result == nullptr ? "" : ToJson(*result), 0, 0, entry.generation};
   } else {
     return Error(Code::kCorrupt, "a record that is not known");
   }
@@ -240,18 +251,31 @@ Remembered Journal::Recall(std::string_view key) const {
     remembered.step = entry.step;
     remembered.attempt = entry.attempt;
     remembered.due = WallTime(std::chrono::milliseconds(entry.due_ms));
+    remembered.wait = std::chrono::milliseconds(entry.wait_ms);
     node = entry.node;
   }
   remembered.node = ParseNode(node);
   return remembered;
 }
 
-Status Journal::Start(std::string_view key, uint64_t step, int attempt) {
-  const std::string line = Line(StartRecord(key, step, attempt));
+int Journal::Generation(std::string_view key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? 0 : found->second.generation;
+}
+
+bool Journal::IsPastLocked(const TaskKey& task) const {
+  const auto found = entries_.find(task.key);
+  return found != entries_.end() && found->second.generation > task.generation;
+}
+
+Status Journal::Start(const TaskKey& task, uint64_t step, int attempt) {
+  const std::string line = Line(StartRecord(task.key, step, attempt));
   {
     const std::lock_guard lock(mutex_);
+    if (IsPastLocked(task)) return OkStatus();
     BULKHEAD_TRY(AppendLocked(line));
-    Entry& entry = entries_[std::string(key)];
+    Entry& entry = entries_[task.key];
     entry.stage = Remembered::Stage::kStarted;
     entry.step = step;
     entry.attempt = attempt;
@@ -259,44 +283,84 @@ Status Journal::Start(std::string_view key, uint64_t step, int attempt) {
   return options_.sync_starts ? Sync() : OkStatus();
 }
 
-Status Journal::Interim(std::string_view key, uint64_t step, const Value& node, WallTime due) {
-  const int64_t due_ms = std::chrono::duration_cast<std::chrono::milliseconds>(due.time_since_epoch()).count();
+Status Journal::Interim(const TaskKey& task, uint64_t step, const Value& node, WallTime due,
+                        std::chrono::nanoseconds wait) {
+  using Milliseconds = std::chrono::milliseconds;
+  const int64_t due_ms = std::chrono::duration_cast<Milliseconds>(due.time_since_epoch()).count();
+  const int64_t wait_ms = std::chrono::duration_cast<Milliseconds>(wait).count();
   std::string json = ToJson(node);
-  const std::string line = Line(InterimRecord(key, step, due_ms, json));
+  const std::string line = Line(InterimRecord(task.key, step, due_ms, wait_ms, json));
   const std::lock_guard lock(mutex_);
+  if (IsPastLocked(task)) return OkStatus();
   BULKHEAD_TRY(AppendLocked(line));
-  entries_[std::string(key)] = {Remembered::Stage::kInterim, step, 0, std::move(json), due_ms};
+  Entry& entry = entries_[task.key];
+  entry = {Remembered::Stage::kInterim, step, 0, std::move(json), due_ms, wait_ms, entry.generation};
   MaybeCompactLocked();
   return OkStatus();
 }
 
-Status Journal::Final(std::string_view key, const Value& result) {
+Status Journal::Final(const TaskKey& task, const Value& result) {
   std::string json = ToJson(result);
-  const std::string line = Line(FinalRecord(key, json));
+  const std::string line = Line(FinalRecord(task.key, json));
   const std::lock_guard lock(mutex_);
+  if (IsPastLocked(task)) return OkStatus();
   BULKHEAD_TRY(AppendLocked(line));
-  entries_[std::string(key)] = {Remembered::Stage::kFinal, 0, 0, std::move(json), 0};
+  Entry& entry = entries_[task.key];
+  entry = {Remembered::Stage::kFinal, 0, 0, std::move(json), 0, 0, entry.generation};
   return OkStatus();
 }
 
-Status Journal::Delivered(std::span<const std::string> keys) {
+Status Journal::Delivered(std::span<const TaskKey> tasks) {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> known;
-  for (const std::string& key : keys) {
-    if (entries_.find(key) != entries_.end()) known.push_back(key);
+  for (const TaskKey& task : tasks) {
+    const auto found = entries_.find(task.key);
+    if (found != entries_.end() && found->second.generation == task.generation) known.push_back(task.key);
   }
   if (known.empty()) return OkStatus();
   BULKHEAD_TRY(AppendLocked(Line(KeysRecord("delivered", known))));
-  for (const std::string& key : known) entries_[key] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
+  for (const std::string& key : known) {
+    Entry& entry = entries_[key];
+    entry = {Remembered::Stage::kDelivered, 0, 0, {}, 0, 0, entry.generation};
+  }
   MaybeCompactLocked();
   return OkStatus();
 }
 
-Status Journal::Forget(std::span<const std::string> keys) {
-  if (keys.empty()) return OkStatus();
-  const std::string line = Line(KeysRecord("forget", keys));
+Status Journal::Retire(std::span<const TaskKey> tasks) {
   const std::lock_guard lock(mutex_);
-  BULKHEAD_TRY(AppendLocked(line));
+  std::map<int, std::vector<std::string>> by_generation;
+  for (const TaskKey& task : tasks) {
+    if (!IsPastLocked(task)) by_generation[task.generation + 1].push_back(task.key);
+  }
+  for (const auto& [generation, keys] : by_generation) {
+    BULKHEAD_TRY(AppendLocked(Line(KeysRecord("retire", keys, generation))));
+    for (const std::string& key : keys) entries_[key] = {Remembered::Stage::kUnknown, 0, 0, {}, 0, 0, generation};
+  }
+  MaybeCompactLocked();
+  return OkStatus();
+}
+
+Status Journal::Forget(std::span<const TaskKey> tasks) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> keys;
+  for (const TaskKey& task : tasks) {
+    if (!IsPastLocked(task)) keys.push_back(task.key);
+  }
+  return ForgetLocked(keys);
+}
+
+Status Journal::ForgetAll(std::string_view prefix) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> keys;
+  for (auto at = entries_.lower_bound(prefix); at != entries_.end() && at->first.starts_with(prefix); ++at)
+    keys.push_back(at->first);
+  return ForgetLocked(keys);
+}
+
+Status Journal::ForgetLocked(std::span<const std::string> keys) {
+  if (keys.empty()) return OkStatus();
+  BULKHEAD_TRY(AppendLocked(Line(KeysRecord("forget", keys))));
   for (const std::string& key : keys) entries_.erase(key);
   MaybeCompactLocked();
   return OkStatus();
@@ -327,6 +391,11 @@ size_t Journal::size() const {
   return entries_.size();
 }
 
+uint64_t Journal::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return size_;
+}
+
 Status Journal::AppendLocked(std::string_view line) {
   if (failure_.has_value()) return *failure_;
   const Status written = WriteAll(file_->get(), line);
@@ -344,18 +413,20 @@ Status Journal::AppendLocked(std::string_view line) {
 
 std::string Journal::EntryLines(const std::string& key, const Entry& entry) {
   const std::string_view node = entry.node.empty() ? std::string_view("{}") : std::string_view(entry.node);
+  const auto interim = [&] { return Line(InterimRecord(key, entry.step, entry.due_ms, entry.wait_ms, node)); };
+  std::string lines;
+  if (entry.generation != 0) lines = Line(KeysRecord("retire", std::span(&key, 1), entry.generation));
   switch (entry.stage) {
-    case Remembered::Stage::kUnknown: return "";
-    case Remembered::Stage::kStarted: {
-      std::string lines;
-      if (!entry.node.empty()) lines = Line(InterimRecord(key, entry.step, entry.due_ms, node));
-      return lines + Line(StartRecord(key, entry.step, entry.attempt));
-    }
-    case Remembered::Stage::kInterim: return Line(InterimRecord(key, entry.step, entry.due_ms, node));
-    case Remembered::Stage::kFinal: return Line(FinalRecord(key, node));
-    case Remembered::Stage::kDelivered: return Line(KeysRecord("delivered", std::span(&key, 1)));
+    case Remembered::Stage::kUnknown: break;
+    case Remembered::Stage::kStarted:
+      if (!entry.node.empty()) lines += interim();
+      lines += Line(StartRecord(key, entry.step, entry.attempt));
+      break;
+    case Remembered::Stage::kInterim: lines += interim(); break;
+    case Remembered::Stage::kFinal: lines += Line(FinalRecord(key, node)); break;
+    case Remembered::Stage::kDelivered: lines += Line(KeysRecord("delivered", std::span(&key, 1))); break;
   }
-  return "";
+  return lines;
 }
 
 // Rewrites the file when what it still tells is less than a quarter of it.

@@ -82,8 +82,8 @@ Status Complete(MainFlags& flags) {
   }
   if (settings.all && settings.workflow_plugins)
     return Error(Code::kInvalidInput, "--workflow-plugins is for the agent of one workflow");
-  settings.sidecar_names = Environment("ARGO_PLUGIN_NAMES");
-  settings.sidecar_addresses = Environment("ARGO_PLUGIN_ADDRESSES");
+  settings.sidecars.names = Environment("ARGO_PLUGIN_NAMES");
+  settings.sidecars.addresses = Environment("ARGO_PLUGIN_ADDRESSES");
   settings.workflow_uid = settings.all ? "" : Environment("ARGO_WORKFLOW_UID");
   return OkStatus();
 }
@@ -144,9 +144,24 @@ void AddPluginOptions(CLI::App& verb, MainFlags& flags) {
   verb.add_flag("--workflow-plugins", settings.workflow_plugins,
                 "Launch the workflow's own spec.executorPlugins; when it has some, only those")
       ->envname("BULKHEAD_WORKFLOW_PLUGINS");
-  verb.add_option("--tokens", settings.token_folder, "Where `agent init` put the tokens of Argo's sidecars")
+  verb.add_option("--tokens", settings.sidecars.token_folder, "Where `agent init` put the tokens of Argo's sidecars")
       ->capture_default_str()
       ->option_text("DIR");
+  verb.add_option("--remote-plugin", settings.remote_plugins,
+                  "A plugin that runs elsewhere, called over mutual TLS. Its certificate's URI is the one given, or "
+                  "spiffe://bulkhead.local/ns/NAMESPACE/plugin/NAME")
+      ->envname("BULKHEAD_REMOTE_PLUGINS")
+      ->option_text("NAME=https://HOST:PORT[,URI]...");
+  verb.add_option("--tls-cert", settings.tls.certificate,
+                  "Who we are to remote plugins: our certificate and its chain (PEM). Read again when it changes")
+      ->envname("BULKHEAD_TLS_CERT")
+      ->option_text("FILE");
+  verb.add_option("--tls-key", settings.tls.key, "Its private key (PEM)")
+      ->envname("BULKHEAD_TLS_KEY")
+      ->option_text("FILE");
+  verb.add_option("--tls-ca", settings.tls.authorities, "The authorities of remote plugins' certificates (PEM)")
+      ->envname("BULKHEAD_TLS_CA")
+      ->option_text("FILE");
   verb.add_option("--tier", flags.tier, "strict, restricted, or auto: the best there is here")
       ->check(CLI::IsMember({"strict", "restricted", "auto"}))
       ->envname("BULKHEAD_TIER")
@@ -172,7 +187,8 @@ void AddMain(CLI::App& agent, Action& action) {
   AddClusterOptions(*verb, settings);
   AddPluginOptions(*verb, *flags);
   verb->add_option("--policy", settings.policies,
-                   "Policies that say what plugins may change: files or folders. Without one every reply is refused")
+                   "Policies that say what plugins may change: files or folders. Without one every reply is refused. "
+                   "Read again when they change, and at SIGHUP")
       ->envname("BULKHEAD_POLICY")
       ->option_text("PATH...");
   verb->add_option("--audit", settings.audit, "The audit log; continued if it is there and verifies")
@@ -197,11 +213,17 @@ void AddMain(CLI::App& agent, Action& action) {
       ->envname("BULKHEAD_DRAIN")
       ->capture_default_str()
       ->option_text("DURATION");
+  verb->add_option("--metrics-listen", settings.metrics_listen,
+                   "Where /healthz, /readyz and /metrics are served, without a token: 127.0.0.1:PORT, or :PORT for "
+                   "the pod's probes")
+      ->envname("BULKHEAD_METRICS_LISTEN")
+      ->option_text("ADDRESS");
   verb->add_option("--metrics", settings.metrics, "Write counters here at the end (Prometheus text format)")
       ->option_text("FILE");
   AddArgoFlags(*verb, flags->argo);
   verb->footer(
       "Argo gives `agent main` fixed arguments, so every option that a pod needs can be set by the environment.\n\n"
+      "SIGHUP reads policies again; a wrong file leaves the old one in force (/readyz tells).\n\n"
       "Exit codes: 0 the workflow is done, or a signal ended the agent in order; 1 the agent cannot go on (its\n"
       "container is to be restarted); 2 usage or configuration.");
   verb->callback([&action, flags] { action = [flags] { return Main(*flags); }; });

@@ -9,11 +9,12 @@
 #include <thread>
 #include <utility>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
 #include "certs/tls.h"
 #include "policy/holder.h"
 #include "runner/base/text.h"
 #include "runner/cli/print.h"
+#include "runner/cli/reloading.h"
 #include "runner/cli/signals.h"
 #include "runner/gateway/admin.h"
 #include "runner/gateway/bearer_token.h"
@@ -25,8 +26,7 @@ namespace bulkhead::cli {
 
 namespace {
 
-// The plugins' certificates never leave this machine's memory, and a gateway may run for as long as a controller.
-constexpr auto kCertificateLifetime = std::chrono::hours(24 * 365);
+constexpr auto kCertificateLifetime = std::chrono::hours(24 * 30);
 constexpr auto kLookAtFilesEvery = std::chrono::seconds(1);
 constexpr auto kTryStartAgainAfter = std::chrono::seconds(30);
 constexpr size_t kMostThreads = 1024;
@@ -174,10 +174,8 @@ class ServeSession {
 
   Status MakeServices() {
     BULKHEAD_ASSIGN(redactor_, redact::Redactor::Create(std::move(secrets_)));
-    BULKHEAD_ASSIGN(certs::Authority authority, certs::Authority::Create(kTrustDomain, kCertificateLifetime, clock_));
-    authority_ = std::make_unique<certs::Authority>(std::move(authority));
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, "local", "gateway"));
-    BULKHEAD_ASSIGN(identity_, authority_->Issue(uri, certs::Role::kClient));
+    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
     return audit_->AppendSync(StartRecord(options_.tier, *policies_->Get(), tiers_));
   }
@@ -185,8 +183,7 @@ class ServeSession {
   Status MakeHosts() {
     agent::HostServices services;
     services.launcher = launcher_.get();
-    services.authority = authority_.get();
-    services.agent_identity = &identity_;
+    services.issuer = issuer_.get();
     services.redactor = redactor_;
     services.audit = audit_.get();
     services.metrics = &metrics_;
@@ -217,8 +214,16 @@ class ServeSession {
     services.memory = &memory_;
     gateway_ = std::make_unique<gateway::Gateway>(options_.gateway, std::move(services), *audit_, token_.get(), log_,
                                                   [this](const Error& error) { stopper_.Stop(error); });
-    admin_ = std::make_unique<gateway::Admin>(readiness_, asked_, *policies_, *audit_, *redactor_, metrics_);
-    metrics_.Set("bulkhead_policy_reload_error", "", 0);
+    gateway::AdminFacts facts;
+    facts.starting = "plugins are being started";
+    facts.plugins = [this] {
+      std::vector<gateway::PluginState> states;
+      for (const gateway::Plugin* plugin : asked_) states.push_back({plugin->name(), plugin->tier(), plugin->Health()});
+      return states;
+    };
+    admin_ = std::make_unique<gateway::Admin>(readiness_, std::move(facts), *policies_, *audit_, *redactor_, metrics_);
+    reload_ = std::make_unique<Reloading>(metrics_, log_, *redactor_, *audit_,
+                                          [this](const Error& error) { stopper_.Stop(error); });
   }
 
   Status Listen() {
@@ -239,15 +244,7 @@ class ServeSession {
             "\n");
     if (options_.metrics_listen.empty()) return OkStatus();
 
-    std::vector<UniqueFd> admin_listeners;
-    BULKHEAD_ASSIGN(UniqueFd fd, gateway::Listen(admin_address_));
-    admin_listeners.push_back(std::move(fd));
-    gateway::ServerOptions admin;
-    admin.name = "admin";
-    admin.limits.connections = 32;
-    admin.limits.requests = 1;
-    BULKHEAD_ASSIGN(admin_server_,
-                    gateway::HttpServer::Start(std::move(admin_listeners), std::move(admin), *admin_, metrics_));
+    BULKHEAD_ASSIGN(admin_server_, gateway::StartAdmin(admin_address_, *admin_, metrics_));
     Print("/healthz, /readyz and /metrics on http://" + admin_address_.ToString() + "\n");
     return OkStatus();
   }
@@ -273,37 +270,15 @@ class ServeSession {
 
   void WatchFiles() {
     std::vector<gateway::WatchedFiles> watched;
-    if (!options_.policies.empty()) watched.push_back({options_.policies, [this] { ReloadPolicies(); }});
-    if (token_ != nullptr) watched.push_back({{options_.token_file}, [this] { Reloaded("token", token_->Refresh()); }});
+    if (!options_.policies.empty()) watched.push_back({options_.policies, [this] { reload_->Policies(*policies_); }});
+    if (token_ != nullptr)
+      watched.push_back({{options_.token_file}, [this] { reload_->Told("token", token_->Refresh()); }});
     if (certificate_ != nullptr) {
       watched.push_back({{options_.tls.certificate, options_.tls.key, options_.tls.authorities},
-                         [this] { Reloaded("certificate", certificate_->Refresh()); }});
+                         [this] { reload_->Told("certificate", certificate_->Refresh()); }});
     }
     watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery,
                                                   [this] { gateway_->RecordRefusedCallers(); });
-  }
-
-  void Reloaded(std::string_view what, const Status& status) {
-    metrics_.Add("bulkhead_reloads_total",
-                 MetricLabel("what", what) + "," + MetricLabel("result", status.ok() ? "ok" : "kept"));
-    if (!status.ok())
-      log_.Log(LogLevel::kError, "not reloaded: what was in force stays",
-               {{"what", std::string(what)}, {"reason", redactor_->Redact(status.error().message())}});
-  }
-
-  void ReloadPolicies() {
-    const policy::Reload reload = policies_->Refresh();
-    const bool kept = reload.kind == policy::Reload::Kind::kKept;
-    metrics_.Set("bulkhead_policy_reload_error", "", kept ? 1 : 0);
-    if (reload.kind == policy::Reload::Kind::kUnchanged) return;
-    Reloaded("policy", kept ? Status(Error(Code::kInvalidInput, reload.error)) : OkStatus());
-    Value fields = Value::Object();
-    fields.Set("ok", Value::Bool(!kept));
-    fields.Set("policyDigest", Value::String(reload.digest));
-    if (kept) fields.Set("reason", Value::String(redactor_->Redact(reload.error)));
-    audit_->Append({audit::Event::kPolicyReload, std::move(fields)}, [this](const Status& status) {
-      if (!status.ok()) stopper_.Stop(status.error());
-    });
   }
 
   // --- the end --------------------------------------------------------------------------------------
@@ -352,8 +327,7 @@ class ServeSession {
   sandbox::TierReport tiers_;
   std::vector<Prepared> prepared_;
   std::shared_ptr<const redact::Redactor> redactor_;
-  std::unique_ptr<certs::Authority> authority_;
-  certs::Identity identity_;
+  std::unique_ptr<certs::Issuer> issuer_;
   std::unique_ptr<sandbox::Launcher> launcher_;
 
   // Each is used by what stands below it.
@@ -363,6 +337,7 @@ class ServeSession {
   std::unique_ptr<gateway::PolicyDecider> decider_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<gateway::Admin> admin_;
+  std::unique_ptr<Reloading> reload_;
   // Below what its last records call back into.
   std::unique_ptr<audit::AuditLog> audit_;
   std::unique_ptr<gateway::HttpServer> server_;

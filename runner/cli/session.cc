@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
 #include "certs/tls.h"
 #include "runner/base/io.h"
 #include "runner/base/text.h"
@@ -118,16 +118,13 @@ class Session {
 
   Status MakeServices() {
     BULKHEAD_ASSIGN(redactor_, redact::Redactor::Create(std::move(inputs_.secrets)));
-    BULKHEAD_ASSIGN(certs::Authority authority, certs::Authority::Create(kTrustDomain, kCertificateLifetime, clock_));
-    authority_ = std::make_unique<certs::Authority>(std::move(authority));
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, identity_.name_space, identity_.name));
-    BULKHEAD_ASSIGN(agent_identity_, authority_->Issue(uri, certs::Role::kClient));
+    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
     BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_.tier, inputs_.policies, tiers_)));
 
     services_.launcher = launcher_.get();
-    services_.authority = authority_.get();
-    services_.agent_identity = &agent_identity_;
+    services_.issuer = issuer_.get();
     services_.redactor = redactor_;
     services_.audit = audit_.get();
     services_.metrics = &metrics_;
@@ -172,7 +169,8 @@ class Session {
     agent::AgentOptions agent_options;
     agent_options.workers = options_.workers;
     agent_options.timeout = options_.timeout;
-    agent::Agent agent(order, inputs_.policies, services_, agent_options);
+    const policy::Holder policies(std::move(inputs_.policies), {});
+    agent::Agent agent(order, policies, services_, agent_options);
     running = &agent;
 
     Progress progress(TaskCount());
@@ -232,8 +230,7 @@ class Session {
   agent::WorkflowRef identity_;
   std::vector<Prepared> prepared_;
   std::shared_ptr<const redact::Redactor> redactor_;
-  std::unique_ptr<certs::Authority> authority_;
-  certs::Identity agent_identity_;
+  std::unique_ptr<certs::Issuer> issuer_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<audit::AuditLog> audit_;
   std::unique_ptr<http::Executor> http_;

@@ -29,6 +29,7 @@ struct KubernetesOptions {
   std::string workflow;      // one task set; empty: all of the namespace
   std::string workflow_uid;  // with `workflow`: a task set of another workflow of that name is not touched
   std::string instance_id;   // without `workflow`: those of this controller instance; empty: of the one without an id
+  std::function<void()> on_listed;  // from the source's thread, after each list; may be empty
 };
 
 class KubernetesSource : public agent::TaskSource {
@@ -52,6 +53,7 @@ class KubernetesSource : public agent::TaskSource {
  private:
   struct Known {
     uint64_t task_id = 0;  // 0: it had its result when it was first seen
+    int generation = 0;
   };
   struct Set {
     std::string name;
@@ -69,6 +71,7 @@ class KubernetesSource : public agent::TaskSource {
   bool OnLine(std::string_view line, std::string& version, kube::Answer& failure);
   void OnSet(const Value& object);
   void OnTasks(Set& set, const Value& object, const agent::WorkflowRef& workflow);
+  int GenerationOf(const Set& set, const std::string& node) const;
   void OnGone(const std::string& uid, End end);
   std::string Selector() const;
   bool Sleep(kube::Backoff& backoff, const kube::Answer& answer, std::string_view what);
