@@ -61,8 +61,9 @@ Result<Inputs> ReadInputs(const SessionOptions& options) {
     BULKHEAD_TRY(CheckNoPluginIsNeeded(inputs.sets));
   }
   if (!options.policies.empty()) {
-    BULKHEAD_ASSIGN(inputs.policies, policy::LoadPolicies(options.policies));
-    BULKHEAD_ASSIGN(inputs.egress, http::LoadEgressPolicies(options.policies));
+    BULKHEAD_ASSIGN(const std::vector<policy::PolicyText> texts, policy::ReadPolicyTexts(options.policies));
+    BULKHEAD_ASSIGN(inputs.policies, policy::LoadPolicies(texts));
+    BULKHEAD_ASSIGN(inputs.egress, http::LoadEgressPolicies(texts));
   }
   BULKHEAD_TRY(ReadSecretFiles(options.secret_files, inputs.secrets));
   BULKHEAD_TRY(CheckRootfs(options.rootfs, inputs.plugins));
