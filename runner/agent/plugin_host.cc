@@ -60,8 +60,12 @@ bool PluginHost::Serves(std::string_view method) const {
 }
 
 HostHealth PluginHost::Health() const {
+  const auto broken = config_.remote.has_value() ? config_.remote->context->Broken() : std::nullopt;
   const std::lock_guard lock(facts_mutex_);
-  return health_;
+  HostHealth health = health_;
+  if (broken.has_value() && health.reason.empty())
+    health.reason = "new certificates are not in force, those before stay: " + services_.redactor->Redact(*broken);
+  return health;
 }
 
 void PluginHost::SetHealth(HostHealth health) {

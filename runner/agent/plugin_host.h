@@ -86,7 +86,7 @@ struct HostCall {
 
 struct HostHealth {
   bool ready = false;
-  std::string reason;  // redacted; empty when ready
+  std::string reason;  // redacted; when ready empty, but for what should be seen to
 };
 
 // Thread-safe.

@@ -15,15 +15,15 @@
 #include "certs/issuer.h"
 #include "certs/tls.h"
 #include "runner/agent/agent.h"
+#include "runner/agent/policy_reload.h"
 #include "runner/base/io.h"
 #include "runner/base/secret.h"
 #include "runner/base/text.h"
 #include "runner/cli/agent_figures.h"
-#include "runner/cli/reloading.h"
 #include "runner/cli/signals.h"
 #include "runner/gateway/admin.h"
 #include "runner/gateway/file_watch.h"
-#include "runner/http/egress.h"
+#include "runner/http/egress_holder.h"
 #include "runner/http/executor.h"
 #include "runner/http/proxy.h"
 #include "runner/kube/client.h"
@@ -101,12 +101,7 @@ class AgentSession {
   }
 
   Status ReadPolicies() {
-    policy::PolicySet policies;
-    if (!settings_.policies.empty()) {
-      BULKHEAD_ASSIGN(policies, policy::LoadPolicies(settings_.policies));
-      BULKHEAD_ASSIGN(egress_, http::LoadEgressPolicies(settings_.policies));
-    }
-    policies_ = std::make_unique<policy::Holder>(std::move(policies), settings_.policies);
+    BULKHEAD_ASSIGN(policies_, policy::Holder::Load(settings_.policies, &egress_));
     if (!settings_.metrics_listen.empty()) {
       BULKHEAD_ASSIGN(admin_address_, gateway::ParseListenAddress(settings_.metrics_listen));
     }
@@ -175,15 +170,13 @@ class AgentSession {
     services_.log = &log_;
     MakeHttp();
     services_.on_audit_failure = [this](const Error& error) { FailAudit(error); };
-    reload_ = std::make_unique<Reloading>(metrics_, log_, *redactor_, *audit_,
-                                          [this](const Error& error) { FailAudit(error); });
     figures_.Show(journal_.get());
     return OkStatus();
   }
 
   void MakeHttp() {
     http::ExecutorOptions options;
-    options.policies = &egress_;
+    options.holder = &egress_;
     options.redactor = redactor_;
     options.proxies = http::ProxySettings::FromEnvironment([](const char* name) { return std::getenv(name); });
     options.secrets = [this](std::string_view name_space, std::string_view secret, std::string_view key) {
@@ -252,8 +245,10 @@ class AgentSession {
 
   // What those who operate the agent see of it, and the files that they change under it.
   Status Operate() {
+    agent::ExposePolicyReload(metrics_);
     std::vector<gateway::WatchedFiles> watched;
-    if (!settings_.policies.empty()) watched.push_back({settings_.policies, [this] { reload_->Policies(*policies_); }});
+    if (!settings_.policies.empty())
+      watched.push_back({settings_.policies, [this] { agent::ReloadPolicies(*policies_, services_); }});
     watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery, [] {});
     if (settings_.metrics_listen.empty()) return OkStatus();
     gateway::AdminFacts facts;
@@ -357,6 +352,7 @@ class AgentSession {
   kube::ClusterConfig cluster_;
   std::string name_space_;
   agent::WorkflowRef identity_;
+  http::EgressHolder egress_;
   std::unique_ptr<policy::Holder> policies_;
   std::vector<redact::NamedSecret> secrets_;
   std::vector<Prepared> prepared_;
@@ -368,10 +364,8 @@ class AgentSession {
   std::unique_ptr<agent::Journal> journal_;
   gateway::Readiness readiness_;
   AgentFigures figures_;
-  std::unique_ptr<Reloading> reload_;
   // Below what its last records call back into.
   std::unique_ptr<audit::AuditLog> audit_;
-  http::EgressPolicies egress_;
   std::unique_ptr<http::Executor> http_;
   agent::HostServices services_;
   std::vector<std::unique_ptr<agent::PluginHost>> hosts_;

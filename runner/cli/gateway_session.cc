@@ -12,14 +12,15 @@
 #include "certs/issuer.h"
 #include "certs/tls.h"
 #include "policy/holder.h"
+#include "runner/agent/policy_reload.h"
 #include "runner/base/text.h"
 #include "runner/cli/print.h"
-#include "runner/cli/reloading.h"
 #include "runner/cli/signals.h"
 #include "runner/gateway/admin.h"
 #include "runner/gateway/bearer_token.h"
 #include "runner/gateway/file_watch.h"
 #include "runner/gateway/listen.h"
+#include "runner/http/egress_holder.h"
 #include "runner/source/manifest.h"
 
 namespace bulkhead::cli {
@@ -95,11 +96,7 @@ class ServeSession {
   // Nothing is started.
   Status Read() {
     BULKHEAD_ASSIGN(plugins_, source::LoadPlugins(options_.plugins));
-    policy::PolicySet policies;
-    if (!options_.policies.empty()) {
-      BULKHEAD_ASSIGN(policies, policy::LoadPolicies(options_.policies));
-    }
-    policies_ = std::make_unique<policy::Holder>(std::move(policies), options_.policies);
+    BULKHEAD_ASSIGN(policies_, policy::Holder::Load(options_.policies, &egress_));
     BULKHEAD_TRY(ReadSecretFiles(options_.secret_files, secrets_));
     BULKHEAD_TRY(CheckRootfs(options_.rootfs, plugins_));
     for (const std::string& text : options_.listen) {
@@ -181,14 +178,13 @@ class ServeSession {
   }
 
   Status MakeHosts() {
-    agent::HostServices services;
-    services.launcher = launcher_.get();
-    services.issuer = issuer_.get();
-    services.redactor = redactor_;
-    services.audit = audit_.get();
-    services.metrics = &metrics_;
-    services.log = &log_;
-    services.on_audit_failure = [this](const Error& error) { stopper_.Stop(error); };
+    services_.launcher = launcher_.get();
+    services_.issuer = issuer_.get();
+    services_.redactor = redactor_;
+    services_.audit = audit_.get();
+    services_.metrics = &metrics_;
+    services_.log = &log_;
+    services_.on_audit_failure = [this](const Error& error) { stopper_.Stop(error); };
     agent::HostOptions host_options;
     host_options.start_timeout = options_.start_timeout;
     host_options.client.max_idle_connections = options_.workers;
@@ -196,7 +192,7 @@ class ServeSession {
     host_options.try_again_after = kTryStartAgainAfter;
     for (Prepared& plugin : prepared_) {
       BULKHEAD_TRY(TellRefusal(plugin, *audit_, metrics_));
-      hosts_.push_back(std::make_unique<agent::PluginHost>(std::move(plugin.config), services, host_options,
+      hosts_.push_back(std::make_unique<agent::PluginHost>(std::move(plugin.config), services_, host_options,
                                                            std::move(plugin.refusal)));
       hosted_.push_back(std::make_unique<gateway::HostedPlugin>(*hosts_.back(), options_.workers));
       asked_.push_back(hosted_.back().get());
@@ -222,8 +218,7 @@ class ServeSession {
       return states;
     };
     admin_ = std::make_unique<gateway::Admin>(readiness_, std::move(facts), *policies_, *audit_, *redactor_, metrics_);
-    reload_ = std::make_unique<Reloading>(metrics_, log_, *redactor_, *audit_,
-                                          [this](const Error& error) { stopper_.Stop(error); });
+    agent::ExposePolicyReload(metrics_);
   }
 
   Status Listen() {
@@ -270,16 +265,18 @@ class ServeSession {
 
   void WatchFiles() {
     std::vector<gateway::WatchedFiles> watched;
-    if (!options_.policies.empty()) watched.push_back({options_.policies, [this] { reload_->Policies(*policies_); }});
-    if (token_ != nullptr)
-      watched.push_back({{options_.token_file}, [this] { reload_->Told("token", token_->Refresh()); }});
+    if (!options_.policies.empty())
+      watched.push_back({options_.policies, [this] { agent::ReloadPolicies(*policies_, services_); }});
+    if (token_ != nullptr) watched.push_back({{options_.token_file}, [this] { Reloaded("token", token_->Refresh()); }});
     if (certificate_ != nullptr) {
       watched.push_back({{options_.tls.certificate, options_.tls.key, options_.tls.authorities},
-                         [this] { reload_->Told("certificate", certificate_->Refresh()); }});
+                         [this] { Reloaded("certificate", certificate_->Refresh()); }});
     }
     watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery,
                                                   [this] { gateway_->RecordRefusedCallers(); });
   }
+
+  void Reloaded(std::string_view what, const Status& status) { agent::TellReload(what, status, services_); }
 
   // --- the end --------------------------------------------------------------------------------------
 
@@ -318,6 +315,8 @@ class ServeSession {
 
   std::vector<agent::PluginManifest> plugins_;
   std::vector<redact::NamedSecret> secrets_;
+  // No HTTP template is executed here; but where one file has both kinds, half of it must not come into force.
+  http::EgressHolder egress_;
   std::unique_ptr<policy::Holder> policies_;
   std::vector<gateway::ListenAddress> addresses_;
   gateway::ListenAddress admin_address_;
@@ -330,6 +329,7 @@ class ServeSession {
   std::unique_ptr<certs::Issuer> issuer_;
   std::unique_ptr<sandbox::Launcher> launcher_;
 
+  agent::HostServices services_;
   // Each is used by what stands below it.
   std::vector<std::unique_ptr<agent::PluginHost>> hosts_;
   std::vector<std::unique_ptr<gateway::HostedPlugin>> hosted_;
@@ -337,7 +337,6 @@ class ServeSession {
   std::unique_ptr<gateway::PolicyDecider> decider_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<gateway::Admin> admin_;
-  std::unique_ptr<Reloading> reload_;
   // Below what its last records call back into.
   std::unique_ptr<audit::AuditLog> audit_;
   std::unique_ptr<gateway::HttpServer> server_;

@@ -30,8 +30,9 @@ constexpr auto kCertificateLifetime = std::chrono::hours(24);
 struct Inputs {
   std::vector<source::LocalSet> sets;
   std::vector<agent::PluginManifest> plugins;
-  policy::PolicySet policies;
-  http::EgressPolicies egress;
+  // Read once: nothing is reloaded in a run.
+  std::unique_ptr<http::EgressHolder> egress;
+  std::unique_ptr<policy::Holder> policies;
   std::map<std::string, std::string, std::less<>> references;  // "<secret>/<key>" to its value, for HTTP templates
   std::vector<redact::NamedSecret> secrets;
 };
@@ -60,10 +61,8 @@ Result<Inputs> ReadInputs(const SessionOptions& options) {
   } else {
     BULKHEAD_TRY(CheckNoPluginIsNeeded(inputs.sets));
   }
-  if (!options.policies.empty()) {
-    BULKHEAD_ASSIGN(inputs.policies, policy::LoadPolicies(options.policies));
-    BULKHEAD_ASSIGN(inputs.egress, http::LoadEgressPolicies(options.policies));
-  }
+  inputs.egress = std::make_unique<http::EgressHolder>();
+  BULKHEAD_ASSIGN(inputs.policies, policy::Holder::Load(options.policies, inputs.egress.get()));
   BULKHEAD_TRY(ReadSecretFiles(options.secret_files, inputs.secrets));
   BULKHEAD_TRY(CheckRootfs(options.rootfs, inputs.plugins));
   return inputs;
@@ -121,7 +120,7 @@ class Session {
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, identity_.name_space, identity_.name));
     BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
-    BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_.tier, inputs_.policies, tiers_)));
+    BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_.tier, *inputs_.policies->Get(), tiers_)));
 
     services_.launcher = launcher_.get();
     services_.issuer = issuer_.get();
@@ -135,7 +134,7 @@ class Session {
 
   void MakeHttp() {
     http::ExecutorOptions options;
-    options.policies = &inputs_.egress;
+    options.holder = inputs_.egress.get();
     options.redactor = redactor_;
     options.proxies = http::ProxySettings::FromEnvironment([](const char* name) { return std::getenv(name); });
     options.secrets = [this](std::string_view, std::string_view secret, std::string_view key) -> Result<Secret> {
@@ -169,8 +168,7 @@ class Session {
     agent::AgentOptions agent_options;
     agent_options.workers = options_.workers;
     agent_options.timeout = options_.timeout;
-    const policy::Holder policies(std::move(inputs_.policies), {});
-    agent::Agent agent(order, policies, services_, agent_options);
+    agent::Agent agent(order, *inputs_.policies, services_, agent_options);
     running = &agent;
 
     Progress progress(TaskCount());

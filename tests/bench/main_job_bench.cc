@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
 #include "certs/tls.h"
 #include "runner/agent/agent.h"
 #include "runner/base/io.h"
@@ -258,9 +258,9 @@ double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const s
   const bulkhead::Clock clock;
   const auto issuer = Must(
       certs::Issuer::Create("bench", Must(certs::AgentUri("bench", "default", "bench")), std::chrono::hours(1), clock));
-  policy::PolicySet loaded;
-  Must(loaded.Load(kPolicy, "bench.yaml"));
-  const policy::Holder policies(std::move(loaded), {});
+  const std::string policy_path = audit_path + ".policy.yaml";
+  std::ofstream(policy_path) << kPolicy;
+  const auto policies = Must(policy::Holder::Load({policy_path}));
   const Secret token = RandomToken(32);
   std::vector<redact::NamedSecret> secrets;
   secrets.push_back({"noop/token", token.Clone()});
@@ -294,7 +294,7 @@ double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const s
   agent::AgentOptions options;
   options.workers = kWorkers;
   options.journal = journal;
-  agent::Agent agent({&host}, policies, services, options);
+  agent::Agent agent({&host}, *policies, services, options);
   Flood flood(calls, journal);
   const agent::RunOutcome outcome = agent.Run(flood, flood);
   if (outcome.audit_failure.has_value()) Die(outcome.audit_failure->message());
