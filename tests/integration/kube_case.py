@@ -208,7 +208,8 @@ class KubeCase(BulkheadCase):
         if workflow:
             environment.update({"ARGO_WORKFLOW_NAME": workflow, "ARGO_WORKFLOW_UID": UID})
         environment.update(env or {})
-        command = [*prefix, program or BULKHEAD, "agent", "main", "--kubeconfig", self.kubeconfig, "--tokens", self.tokens,
+        cluster = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
+        command = [*prefix, program or BULKHEAD, "agent", "main", *cluster, "--tokens", self.tokens,
                    "--policy", self.policy_file, "--journal", self.dir / (journal + name),
                    "--audit", audit or self.dir / ("audit%s.jsonl" % name),
                    "--loglevel", level, "--log-format", "json", "--gloglevel", "0", *args]
