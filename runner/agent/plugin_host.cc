@@ -234,7 +234,7 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   }
   const auto connect = [this, raw](SteadyTime deadline) -> Result<std::unique_ptr<rpc::Stream>> {
     std::unique_lock lock(raw->renewing);
-    BULKHEAD_TRY(raw->Renew(*services_.issuer, config_.uri));
+    BULKHEAD_TRY(raw->RenewLocked(config_, services_));
     const certs::TlsContext context = *raw->context;
     BULKHEAD_ASSIGN(UniqueFd fd, raw->process->Connect());
     lock.unlock();
@@ -242,6 +242,20 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
   };
   instance->client = std::make_unique<rpc::PluginClient>(name(), connect, Secret(config_.spec.token), options_.client);
   return instance;
+}
+
+void PluginHost::RenewCertificates() {
+  std::shared_ptr<Instance> instance;
+  {
+    // Held while a compartment starts, which gets present ones anyway.
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock.owns_lock()) instance = instance_;
+  }
+  if (instance == nullptr || instance->process == nullptr) return;
+  const std::lock_guard lock(instance->renewing);
+  if (const Status renewed = instance->RenewLocked(config_, services_); !renewed.ok())
+    services_.log->Log(LogLevel::kDebug, "certificates not renewed",
+                       {{"plugin", name()}, {"reason", renewed.error().message()}});
 }
 
 void PluginHost::SetStarting(sandbox::SandboxedProcess* process) {

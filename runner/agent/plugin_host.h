@@ -113,6 +113,10 @@ class PluginHost {
   // Whether it runs and listens; else why not, as far as it is known. Never waits.
   HostHealth Health() const;
 
+  // Replaces certificates that are to be replaced. Each new connection sees to that by itself; this is for plugins
+  // that make none for a long time. To be called once in a while. Waits for nothing.
+  void RenewCertificates();
+
   // Makes waiting calls return, kills the compartment and waits until it is gone.
   void Stop();
 

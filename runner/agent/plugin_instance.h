@@ -38,15 +38,16 @@ struct PluginHost::Instance {
   std::unique_ptr<sandbox::SandboxedProcess> process;
   std::unique_ptr<rpc::PluginClient> client;
 
-  // Gives both ends the issuer's present credentials, if they have others.
-  Status Renew(certs::Issuer& issuer, const std::string& uri) {
-    BULKHEAD_ASSIGN(std::shared_ptr<const certs::Credentials> current, issuer.Current());
+  // Gives both ends the issuer's present credentials, if they have others. `renewing` is held.
+  Status RenewLocked(const PluginConfig& config, const HostServices& services) {
+    BULKHEAD_ASSIGN(std::shared_ptr<const certs::Credentials> current, services.issuer->Current());
     if (current == credentials) return OkStatus();
-    BULKHEAD_ASSIGN(const certs::Identity server, current->authority.Issue(uri, certs::Role::kServer));
-    BULKHEAD_ASSIGN(certs::TlsContext client_context, certs::TlsContext::ForClient(current->agent, uri));
+    BULKHEAD_ASSIGN(const certs::Identity server, current->authority.Issue(config.uri, certs::Role::kServer));
+    BULKHEAD_ASSIGN(certs::TlsContext client_context, certs::TlsContext::ForClient(current->agent, config.uri));
     BULKHEAD_TRY(process->Renew(server, current->agent.uri));
     credentials = std::move(current);
     context = std::move(client_context);
+    services.metrics->Add("bulkhead_certificates_renewed_total", MetricLabel("plugin", config.spec.name));
     // Kept connections would outlive the certificates that they were made with.
     client->DropConnections();
     return OkStatus();

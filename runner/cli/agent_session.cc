@@ -249,7 +249,9 @@ class AgentSession {
     std::vector<gateway::WatchedFiles> watched;
     if (!settings_.policies.empty())
       watched.push_back({settings_.policies, [this] { agent::ReloadPolicies(*policies_, services_); }});
-    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery, [] {});
+    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery, [this] {
+      for (agent::PluginHost* host : order_) host->RenewCertificates();
+    });
     if (settings_.metrics_listen.empty()) return OkStatus();
     gateway::AdminFacts facts;
     facts.starting = "the task sets were not listed yet";

@@ -272,8 +272,10 @@ class ServeSession {
       watched.push_back({{options_.tls.certificate, options_.tls.key, options_.tls.authorities},
                          [this] { Reloaded("certificate", certificate_->Refresh()); }});
     }
-    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery,
-                                                  [this] { gateway_->RecordRefusedCallers(); });
+    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery, [this] {
+      gateway_->RecordRefusedCallers();
+      for (const auto& host : hosts_) host->RenewCertificates();
+    });
   }
 
   void Reloaded(std::string_view what, const Status& status) { agent::TellReload(what, status, services_); }

@@ -82,7 +82,8 @@ TEST_F(AttackTest, CallsGoOnOverRenewalsOfShortLivedCertificates) {
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(used.size(), 3U);
   EXPECT_GT(calls.load(), 20);
-  // Nothing was started again for it.
+  // Nothing was started again for it. The third ones may not have been needed yet.
+  EXPECT_GE(metrics.Get("bulkhead_certificates_renewed_total", MetricLabel("plugin", "attacker")), 1U);
   EXPECT_EQ(metrics.Get("bulkhead_plugin_restarts_total", MetricLabel("plugin", "attacker")), 0U);
   host.Stop();
 }

@@ -1,14 +1,13 @@
 """`bulkhead agent main` as those see it who operate it: probes and figures, and policies that change under it."""
 
+import http.server
 import json
 import os
-import pathlib
 import signal
 import threading
 import time
 
-from bulkhead_case import OK_ANSWER, plugin, policy
-from kube_case import LEASES, TASKSETS, KubeCase, side_policy, taskset, template
+from kube_case import TASKSETS, KubeCase, side_policy, taskset, template
 
 LISTEN = ("--metrics-listen", "127.0.0.1:0")
 
@@ -133,6 +132,52 @@ class AgentOperation(KubeCase):
         self.assertIn("alow", reloads[0]["reason"])
         self.assertIn("what was in force stays", agent.text())
         self.assert_verifies()
+
+    def test_egress_policies_are_reloaded_with_the_others_or_not_at_all(self):
+        class Server(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+        server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        port = server.server_address[1]
+        egress = json.dumps({
+            "apiVersion": "bulkhead.dev/v1alpha1", "kind": "HttpEgressPolicy",
+            "metadata": {"name": "web", "owner": "t@example.com", "reviewBy": "2099-01-01"},
+            "spec": {"match": {"namespaces": ["*"], "templates": ["*"]},
+                     "allow": [{"id": "it", "schemes": ["http"], "hosts": ["127.0.0.1"], "ports": [port], "methods": ["GET"],
+                                "addresses": ["loopback"]}]}}) + "\n"
+        self.sidecar()
+        expected = {}
+
+        def get(node, phase):
+            expected[node] = phase
+            task = {"name": node, "http": {"url": "http://127.0.0.1:%d/" % port}}
+            self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {node: task}}})
+            self.wait_phases(agent, expected)
+        reloads = lambda result: agent.metric("bulkhead_reloads_total", 'what="policy",result="%s"' % result)
+        self.api.put(*TASKSETS, taskset({}))
+        agent = self.agent(*LISTEN)
+        get("before", "Error")
+        self.replace("policy.yaml", side_policy() + "---\n" + egress)
+        self.wait_for(lambda: reloads("ok") == 1, agent)
+        get("allowed", "Succeeded")
+        # Of a file with an error nothing comes into force, of neither kind.
+        without_messages = side_policy().replace('"message"', '"note"', 1)
+        self.replace("policy.yaml", without_messages + "---\n" + egress.replace('"hosts"', '"host"'))
+        self.wait_for(lambda: reloads("kept") == 1, agent)
+        self.assertIn("host", agent.ready()[1]["policy"]["reloadError"])
+        get("still-allowed", "Succeeded")
+        self.replace("policy.yaml", side_policy())
+        self.wait_for(lambda: reloads("ok") == 2, agent)
+        get("after", "Error")
+        self.assertEqual(agent.terminate(), 0, agent.text())
+        self.assertEqual([r["ok"] for r in self.records("policy.reload")], [True, False, True])
 
     def test_a_sidecar_may_be_called_as_long_as_the_policies_in_force_allow_it(self):
         sidecar = self.sidecar()

@@ -3,7 +3,6 @@
 import http.server
 import json
 import os
-import pathlib
 import ssl
 import subprocess
 import threading
