@@ -42,7 +42,7 @@ Status AddSidecars(const SidecarSettings& settings, const std::string& name_spac
     // Also of one that is not allowed yet: a policy may come that does, and what is to be masked is settled here.
     auto token = agent::ReadTokenFile(settings.token_folder, sidecar.container);
     if (!token.ok() && allowed) return token.error();
-    const Status readable = token.ok() ? OkStatus() : Status(token.error());
+    Status readable = token.ok() ? OkStatus() : Status(token.error());
     if (token.ok()) {
       plugin.config.spec.token = std::string(token->Reveal());
       secrets.push_back({MaskName(sidecar.plugin + "/token"), std::move(*token)});
