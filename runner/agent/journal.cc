@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include "runner/agent/journal_record.h"
@@ -108,36 +109,42 @@ Status Journal::Apply(const Value& record, Entries& entries) {
   const std::string op = TextOf(record, "op");
   if (op == "delivered" || op == "retire" || op == "forget") {
     const Value* const keys = record.Find("keys");
+    const int64_t retired = NumberOf(record, "generation");
+    if (retired < (op == "retire" ? 1 : 0) || retired >= std::numeric_limits<int>::max())
+      return Error(Code::kCorrupt, "a record of another form than this version writes");
     for (const Value& key : keys == nullptr ? std::vector<Value>() : keys->items) {
       if (op == "forget") {
         entries.erase(key.text);
         continue;
       }
       Entry& entry = entries[key.text];
-      const int generation = op == "retire" ? static_cast<int>(NumberOf(record, "generation")) : entry.generation;
+      const int generation = op == "retire" ? static_cast<int>(retired) : entry.generation;
       entry = Entry();
       entry.generation = generation;
       if (op == "delivered") entry.stage = Remembered::Stage::kDelivered;
     }
     return OkStatus();
   }
+  const int64_t step = NumberOf(record, "step");
+  const int64_t attempt = NumberOf(record, "attempt");
+  const Value* const node = record.Find(op == "final" ? "result" : "node");
+  if (step < 0 || attempt < 0 || attempt > std::numeric_limits<int>::max() || (node != nullptr && !node->is_object()))
+    return Error(Code::kCorrupt, "a record of another form than this version writes");
   Entry& entry = entries[TextOf(record, "key")];
   if (op == "start") {
     entry.stage = Remembered::Stage::kStarted;
-    entry.step = static_cast<uint64_t>(NumberOf(record, "step"));
-    entry.attempt = static_cast<int>(NumberOf(record, "attempt"));
+    entry.step = static_cast<uint64_t>(step);
+    entry.attempt = static_cast<int>(attempt);
   } else if (op == "interim") {
-    const Value* const node = record.Find("node");
     entry = {Remembered::Stage::kInterim,
-             static_cast<uint64_t>(NumberOf(record, "step")),
+             static_cast<uint64_t>(step),
              0,
              node == nullptr ? "" : ToJson(*node),
              NumberOf(record, "due"),
              NumberOf(record, "wait"),
              entry.generation};
   } else if (op == "final") {
-    const Value* const result = record.Find("result");
-    entry = {Remembered::Stage::kFinal, 0, 0, result == nullptr ? "" : ToJson(*result), 0, 0, entry.generation};
+    entry = {Remembered::Stage::kFinal, 0, 0, node == nullptr ? "" : ToJson(*node), 0, 0, entry.generation};
   } else {
     return Error(Code::kCorrupt, "a record that is not known");
   }
