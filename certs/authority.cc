@@ -12,7 +12,6 @@ namespace bulkhead::certs {
 namespace {
 
 constexpr long kX509v3 = 2;  // versions count from 0
-constexpr auto kSkew = std::chrono::minutes(5);
 
 struct Validity {
   time_t not_before = 0;
@@ -111,7 +110,7 @@ Result<Authority> Authority::Create(std::string_view trust_domain, std::chrono::
   auto state = std::make_unique<State>();
   state->trust_domain = std::string(trust_domain);
   const WallTime now = clock.Wall();
-  state->validity = {WallTime::clock::to_time_t(now - kSkew), WallTime::clock::to_time_t(now + lifetime)};
+  state->validity = {WallTime::clock::to_time_t(now - kClockTolerance), WallTime::clock::to_time_t(now + lifetime)};
   state->key.reset(EVP_EC_gen("P-256"));
   if (state->key == nullptr) return OpenSslError("P-256 key");
   BULKHEAD_ASSIGN(state->certificate, NewCertificate(state->key.get(), state->validity));

@@ -1,10 +1,8 @@
 // Identities and the ephemeral certificate authority.
 //
-// One Authority lives for one start of the agent, in memory only: P-256 keys, certificates of hours,
-// each leaf with exactly one SPIFFE URI SAN
-// (https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md, sections 2 and 4).
-// OpenSSL types do not appear in this header. All types are immutable after construction and safe to
-// read from many threads.
+// An Authority lives in the memory of one agent only, until an Issuer replaces it: P-256 keys, each leaf with exactly
+// one SPIFFE URI SAN (https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md, sections 2 and 4). OpenSSL
+// types do not appear in this header. All types are immutable after construction and safe to read from many threads.
 #pragma once
 
 #include <chrono>
@@ -28,6 +26,9 @@ struct Identity {
 
   Identity Clone() const { return {uri, certificate_der, private_key_der.Clone(), authority_der}; }
 };
+
+// A certificate is good from this long before it was made: clocks are set back by small steps.
+inline constexpr auto kClockTolerance = std::chrono::minutes(5);
 
 enum class Role { kClient, kServer };  // sets the extended key usage
 

@@ -5,6 +5,7 @@
 
 #include "certs/openssl_ptr.h"
 #include "certs/tls.h"
+#include "certs/tls_internal.h"
 
 namespace bulkhead::certs {
 
@@ -13,8 +14,9 @@ namespace {
 constexpr char kCipherSuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr int kMostIntermediates = 4;
 
-// The one URI SAN of a certificate; empty when it has none or several. Other kinds of names may stand
-// beside it: cert-manager adds them, and nothing here reads them.
+}  // namespace
+
+// cert-manager adds names of other kinds, and nothing here reads them.
 std::string OneUri(X509* certificate) {
   const NamesPtr names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
@@ -30,8 +32,6 @@ std::string OneUri(X509* certificate) {
   }
   return uri;
 }
-
-}  // namespace
 
 struct ServerContext::State {
   SslCtxPtr context;

@@ -35,6 +35,9 @@ class TlsContext {
   // `server`: the DNS name or the IP address that the server's certificate must be for. kInvalidInput when
   // `trust` holds what cannot be read, or no authority at all.
   static Result<TlsContext> ForWebServer(const WebTrust& trust, std::string_view server);
+  // A plugin elsewhere: TLS 1.3, both sides verified, and the server's certificate has `expected_uri` as its only URI,
+  // whatever its address. `trust` without system roots. kInvalidInput as above.
+  static Result<TlsContext> ForRemotePlugin(const WebTrust& trust, std::string_view expected_uri);
   // Whoever answers is taken for `server`: encrypted, and nothing else. Only for the `insecureSkipVerify` of an HTTP
   // template, where an egress policy allows it.
   static Result<TlsContext> ForUnverifiedWebServer(std::string_view server);

@@ -1,5 +1,5 @@
-// The OpenSSL side of TlsContext, for the one other user of it: the shim's relay, whose event loop
-// drives the record layer itself.
+// The OpenSSL side of TlsContext, for this module's files and for the shim's relay, whose event loop drives the record
+// layer itself.
 #pragma once
 
 #include "certs/openssl_ptr.h"
@@ -13,6 +13,9 @@ struct TlsContext::State {
   std::string web_server;         // its DNS name, for SNI; empty for an IP address
   bool server = false;
 };
+
+// The one URI SAN of a certificate; empty when it has none or several. Other kinds of names may stand beside it.
+std::string OneUri(X509* certificate);
 
 // A connection in its initial state, without a descriptor. `state` must outlive it.
 SslPtr NewConnection(const TlsContext::State& state);

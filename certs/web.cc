@@ -1,4 +1,4 @@
-// TlsContext::ForWebServer, apart from the rest: the shim links that without any reader of PEM.
+// The contexts whose certificates are PEM, apart from the rest: the shim links that without any reader of PEM.
 #include <arpa/inet.h>
 #include <openssl/pem.h>
 
@@ -58,6 +58,30 @@ bool IsIpAddress(const std::string& host) {
   return ::inet_pton(AF_INET, host.c_str(), &ignored) == 1 || ::inet_pton(AF_INET6, host.c_str(), &ignored) == 1;
 }
 
+// That the server is who it must be, whatever its address: exactly that URI, and for servers.
+int VerifyPlugin(int chain_ok, X509_STORE_CTX* store) {
+  if (chain_ok != 1) return 0;
+  if (X509_STORE_CTX_get_error_depth(store) != 0) return 1;
+  const auto* const ssl =
+      static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  const auto* const state = static_cast<const TlsContext::State*>(SSL_get_app_data(ssl));
+  X509* const leaf = X509_STORE_CTX_get_current_cert(store);
+  // OpenSSL takes a certificate without an extended key usage for every purpose.
+  const uint32_t usage = X509_get_extended_key_usage(leaf);
+  if (usage != UINT32_MAX && (usage & XKU_SSL_SERVER) != 0 && OneUri(leaf) == state->expected_peer_uri) return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
+}
+
+Status TrustAuthorities(SSL_CTX* context, std::string_view pem) {
+  BULKHEAD_ASSIGN(const std::vector<CertPtr> authorities, CertificatesFromPem(pem, "the CA certificates"));
+  for (const CertPtr& authority : authorities) {
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1)
+      return OpenSslError("CA certificate");
+  }
+  return OkStatus();
+}
+
 Status SetServerName(SSL_CTX* context, TlsContext::State& state, const std::string& server) {
   X509_VERIFY_PARAM* const param = SSL_CTX_get0_param(context);
   if (IsIpAddress(server)) {
@@ -94,16 +118,23 @@ Result<TlsContext> TlsContext::ForWebServer(const WebTrust& trust, std::string_v
   BULKHEAD_ASSIGN(state->context, NewWebContext());
   SSL_CTX* const context = state->context.get();
   if (trust.system_roots && SSL_CTX_set_default_verify_paths(context) != 1) return OpenSslError("system roots");
-  if (!trust.authorities.empty()) {
-    BULKHEAD_ASSIGN(const std::vector<CertPtr> authorities,
-                    CertificatesFromPem(trust.authorities, "the CA certificates"));
-    for (const CertPtr& authority : authorities) {
-      if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1)
-        return OpenSslError("CA certificate");
-    }
-  }
+  if (!trust.authorities.empty()) BULKHEAD_TRY(TrustAuthorities(context, trust.authorities));
   BULKHEAD_TRY(UseOwnCertificate(context, trust));
   BULKHEAD_TRY(SetServerName(context, *state, std::string(server)));
+  return TlsContext(std::move(state));
+}
+
+Result<TlsContext> TlsContext::ForRemotePlugin(const WebTrust& trust, std::string_view expected_uri) {
+  if (trust.authorities.empty() || trust.certificate.empty() || expected_uri.empty())
+    return Error(Code::kInvalidInput, "mutual TLS needs a certificate, the authorities and the plugin's URI");
+  auto state = std::make_shared<State>();
+  BULKHEAD_ASSIGN(state->context, NewWebContext());
+  state->expected_peer_uri = std::string(expected_uri);
+  SSL_CTX* const context = state->context.get();
+  if (SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1) return OpenSslError("TLS context");
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, VerifyPlugin);
+  BULKHEAD_TRY(TrustAuthorities(context, trust.authorities));
+  BULKHEAD_TRY(UseOwnCertificate(context, trust));
   return TlsContext(std::move(state));
 }
 

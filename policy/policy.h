@@ -160,7 +160,19 @@ class Evaluator {
   std::unique_ptr<Scratch> scratch_;
 };
 
-// Reads a file, or every *.yaml and *.yml of a folder in name order, into a set.
+// A file of policies, as it was read. Readers of several kinds of documents are given the same texts, so that they
+// cannot see different states of a file.
+struct PolicyText {
+  std::string file;
+  std::string text;
+};
+
+// Reads files; a folder stands for its *.yaml and *.yml in name order. All errors in one message, a line each.
+Result<std::vector<PolicyText>> ReadPolicyTexts(const std::vector<std::string>& paths);
+
+// All errors in one message, a line each.
+Result<PolicySet> LoadPolicies(const std::vector<PolicyText>& texts);
+// Of the files and folders as ReadPolicyTexts reads them.
 Result<PolicySet> LoadPolicies(const std::vector<std::string>& paths);
 
 }  // namespace bulkhead::policy

@@ -129,17 +129,36 @@ bool PolicySet::AllowsPlaintextLoopback(std::string_view plugin, std::string_vie
   return any;
 }
 
-Result<PolicySet> LoadPolicies(const std::vector<std::string>& paths) {
+Result<std::vector<PolicyText>> ReadPolicyTexts(const std::vector<std::string>& paths) {
   BULKHEAD_ASSIGN(const std::vector<std::string> files, PolicyFiles(paths));
-  PolicySet set;
+  std::vector<PolicyText> texts;
   std::string errors;
   for (const std::string& file : files) {
     auto text = ReadFile(file, kMostPolicyBytes);
-    Status loaded = text.ok() ? set.Load(*text, file) : Status(text.error());
+    if (text.ok()) {
+      texts.push_back({file, std::move(*text)});
+    } else {
+      errors += (errors.empty() ? "" : "\n") + text.error().message();
+    }
+  }
+  if (!errors.empty()) return Error(Code::kInvalidInput, errors);
+  return texts;
+}
+
+Result<PolicySet> LoadPolicies(const std::vector<PolicyText>& texts) {
+  PolicySet set;
+  std::string errors;
+  for (const PolicyText& text : texts) {
+    const Status loaded = set.Load(text.text, text.file);
     if (!loaded.ok()) errors += (errors.empty() ? "" : "\n") + loaded.error().message();
   }
   if (!errors.empty()) return Error(Code::kInvalidInput, errors);
   return set;
+}
+
+Result<PolicySet> LoadPolicies(const std::vector<std::string>& paths) {
+  BULKHEAD_ASSIGN(const std::vector<PolicyText> texts, ReadPolicyTexts(paths));
+  return LoadPolicies(texts);
 }
 
 }  // namespace bulkhead::policy

@@ -22,11 +22,21 @@ TaskReport NewReport(const TaskState& state) {
   TaskReport report;
   report.task_id = state.task.id;
   report.key = state.task.key;
+  report.generation = state.task.generation;
   report.name_space = state.task.workflow.name_space;
   report.workflow = state.task.workflow.name;
   report.node = state.task.node;
   report.template_name = state.task.template_name;
   return report;
+}
+
+TaskKey KeyOf(const Task& task) {
+  return {task.key, task.generation};
+}
+
+// For metrics: whatever a plugin writes there, there are few of them.
+std::string_view KnownPhase(std::string_view phase) {
+  return IsFulfilled(phase) || phase == "Running" || phase == "Pending" ? phase : "other";
 }
 
 // The same for the same reply that is waited for, in whichever process; another after each reply.
@@ -53,7 +63,7 @@ class Agent::Intake : public TaskQueue {
   Agent& agent_;
 };
 
-Agent::Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services,
+Agent::Agent(std::vector<PluginHost*> hosts, const policy::Holder& policies, HostServices services,
              AgentOptions options)
     : intake_(std::make_unique<Intake>(*this)),
       hosts_(std::move(hosts)),
@@ -121,7 +131,9 @@ void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
   state->requeues = static_cast<uint32_t>(std::min<uint64_t>(remembered.step, UINT32_MAX));
   if (remembered.stage == Stage::kInterim) {
     state->node = std::move(remembered.node);
-    const auto delay = std::max<std::chrono::nanoseconds>(remembered.due - std::chrono::system_clock::now(), {});
+    // The clock may have been set back since.
+    const std::chrono::nanoseconds left = remembered.due - std::chrono::system_clock::now();
+    const auto delay = std::clamp(left, std::chrono::nanoseconds(0), remembered.wait);
     return scheduler_->Resume(std::move(state), delay);
   }
   if (remembered.stage == Stage::kStarted && options_.repeat_in_flight) {
@@ -151,7 +163,7 @@ void Agent::Recover(std::shared_ptr<TaskState> state, Remembered remembered) {
 // The way of a task: asked of a plugin, judged, recorded; only then it leaves.
 void Agent::Execute(std::shared_ptr<TaskState> state) {
   if (options_.journal != nullptr && !state->task.key.empty()) {
-    const Status started = options_.journal->Start(state->task.key, state->step, state->attempt);
+    const Status started = options_.journal->Start(KeyOf(state->task), state->step, state->attempt);
     if (!started.ok()) return FailAudit(started.error());
     if (Cancelled(state->task)) return;
   }
@@ -235,8 +247,9 @@ bool Agent::AskPlugin(PluginHost& host, TaskState& state, Step& step) {
 
 Judgement Agent::JudgeReply(const PluginHost& host, const TaskState& state, std::string_view reply) const {
   // What was sent, for rules that look at the workflow's labels or the template. Labels may differ by case only.
+  const std::shared_ptr<const policy::PolicySet> policies = policies_.Get();
   JsonParse request;
-  if (policies_.LooksAtRequest()) {
+  if (policies->LooksAtRequest()) {
     JsonLimits limits;
     limits.bytes = state.task.request.size();
     limits.fold_keys = false;
@@ -255,7 +268,7 @@ Judgement Agent::JudgeReply(const PluginHost& host, const TaskState& state, std:
   call.now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   call.requeues = state.requeues;
-  return Judge(reply, call, policies_, *services_.redactor);
+  return Judge(reply, call, *policies, *services_.redactor);
 }
 
 // The plugins to ask, in order: the one that declares the template's key, else all that declare nothing.
@@ -272,9 +285,9 @@ std::vector<PluginHost*> Agent::Route(const Task& task) const {
 // What must not be lost if the process ends between here and the delivery.
 Status Agent::Remember(const TaskState& state, const TaskReport& report) {
   if (options_.journal == nullptr || report.key.empty()) return OkStatus();
-  if (report.final) return options_.journal->Final(report.key, report.result);
-  return options_.journal->Interim(report.key, state.step + 1, report.result,
-                                   std::chrono::system_clock::now() + *report.requeue);
+  if (report.final) return options_.journal->Final(KeyOf(state.task), report.result);
+  return options_.journal->Interim(KeyOf(state.task), state.step + 1, report.result,
+                                   std::chrono::system_clock::now() + *report.requeue, *report.requeue);
 }
 
 // Looked at after each record of the journal: whoever cancels a task has it forgotten after that, so that of the two
@@ -282,7 +295,8 @@ Status Agent::Remember(const TaskState& state, const TaskReport& report) {
 bool Agent::Cancelled(const Task& task) {
   if (scheduler_->IsActive(task.id)) return false;
   if (options_.journal != nullptr && !task.key.empty()) {
-    const Status forgotten = options_.journal->Forget(std::span(&task.key, 1));
+    const TaskKey key = KeyOf(task);
+    const Status forgotten = options_.journal->Forget(std::span(&key, 1));
     if (!forgotten.ok()) FailAudit(forgotten.error());
   }
   return true;
@@ -307,6 +321,7 @@ void Agent::Commit(Step step, std::shared_ptr<TaskState> state) {
       FailAudit(status.error());
     } else if (!cancelled) {
       // From here the outcome is on record; only now may it leave the process.
+      services_.metrics->Add("bulkhead_results_total", MetricLabel("phase", KnownPhase(report.phase)));
       sink_->Deliver(report);
       if (report.final) {
         scheduler_->Finish(report.task_id);

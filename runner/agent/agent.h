@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/policy.h"
+#include "policy/holder.h"
 #include "runner/agent/journal.h"
 #include "runner/agent/plugin_host.h"
 #include "runner/agent/scheduler.h"
@@ -43,7 +43,7 @@ struct RunOutcome {
 class Agent {
  public:
   // Everything outlives the agent. `hosts` in the order in which plugins are asked.
-  Agent(std::vector<PluginHost*> hosts, const policy::PolicySet& policies, HostServices services, AgentOptions options);
+  Agent(std::vector<PluginHost*> hosts, const policy::Holder& policies, HostServices services, AgentOptions options);
   ~Agent();
 
   // Runs until the source has closed and every task is final, the timeout, Interrupt(), or the first
@@ -83,7 +83,7 @@ class Agent {
 
   const std::unique_ptr<Intake> intake_;
   const std::vector<PluginHost*> hosts_;
-  const policy::PolicySet& policies_;
+  const policy::Holder& policies_;
   HostServices services_;
   const AgentOptions options_;
 

@@ -5,13 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <charconv>
-#include <cstdio>
 #include <limits>
 #include <utility>
 
+#include "runner/agent/journal_record.h"
 #include "runner/base/io.h"
 #include "runner/base/json.h"
 
@@ -20,97 +18,6 @@ namespace bulkhead::agent {
 namespace {
 
 constexpr size_t kMostFile = 1U << 30U;
-constexpr size_t kChecksumDigits = 8;
-constexpr int kVersion = 1;
-constexpr auto kTable = [] {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < table.size(); ++i) {
-    uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ ((crc & 1U) != 0 ? 0x82F63B78U : 0U);
-    table[i] = crc;
-  }
-  return table;
-}();
-
-// CRC-32C (RFC 3720, appendix B.4).
-uint32_t Checksum(std::string_view bytes) {
-  uint32_t crc = 0xFFFFFFFFU;
-  for (const char c : bytes) crc = (crc >> 8U) ^ kTable[(crc ^ static_cast<uint8_t>(c)) & 0xFFU];
-  return ~crc;
-}
-
-std::string Digits(std::string_view record) {
-  std::array<char, kChecksumDigits + 1> digits{};
-  std::snprintf(digits.data(), digits.size(), "%08x", Checksum(record));
-  return std::string(digits.data(), kChecksumDigits);
-}
-
-std::string Line(std::string_view record) {
-  std::string line = Digits(record);
-  line += ' ';
-  line += record;
-  line += '\n';
-  return line;
-}
-
-// The record of a line without its line feed, or nullopt when the line is not what was written.
-std::optional<std::string_view> Verified(std::string_view line) {
-  if (line.size() <= kChecksumDigits || line[kChecksumDigits] != ' ') return std::nullopt;
-  const std::string_view record = line.substr(kChecksumDigits + 1);
-  if (Digits(record) != line.substr(0, kChecksumDigits)) return std::nullopt;
-  return record;
-}
-
-std::string Begin(std::string_view op, std::string_view key) {
-  std::string record = "{\"op\":\"";
-  record += op;
-  record += "\",\"key\":";
-  AppendJsonString(key, record);
-  return record;
-}
-
-std::string StartRecord(std::string_view key, uint64_t step, int attempt) {
-  return Begin("start", key) + ",\"step\":" + std::to_string(step) + ",\"attempt\":" + std::to_string(attempt) + "}";
-}
-
-std::string InterimRecord(std::string_view key, uint64_t step, int64_t due_ms, std::string_view node) {
-  std::string record =
-      Begin("interim", key) + ",\"step\":" + std::to_string(step) + ",\"due\":" + std::to_string(due_ms) + ",\"node\":";
-  record += node;
-  return record + "}";
-}
-
-std::string FinalRecord(std::string_view key, std::string_view result) {
-  std::string record = Begin("final", key) + ",\"result\":";
-  record += result;
-  return record + "}";
-}
-
-std::string KeysRecord(std::string_view op, std::span<const std::string> keys) {
-  std::string record = "{\"op\":\"" + std::string(op) + "\",\"keys\":[";
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (i > 0) record += ',';
-    AppendJsonString(keys[i], record);
-  }
-  return record + "]}";
-}
-
-std::string HeaderRecord() {
-  return "{\"op\":\"journal\",\"version\":" + std::to_string(kVersion) + "}";
-}
-
-int64_t NumberOf(const Value& record, std::string_view key) {
-  const Value* const value = record.Find(key);
-  int64_t number = 0;
-  if (value != nullptr && value->is_number())
-    std::from_chars(value->text.data(), value->text.data() + value->text.size(), number);
-  return number;
-}
-
-std::string TextOf(const Value& record, std::string_view key) {
-  const Value* const value = record.Find(key);
-  return value != nullptr && value->is_string() ? value->text : "";
-}
 
 Value ParseNode(const std::string& json) {
   if (json.empty()) return Value::Object();
@@ -155,7 +62,7 @@ Result<std::unique_ptr<Journal>> Journal::Open(const std::string& folder, const 
   if (journal->cut_bytes_ > 0 && ::ftruncate(file.get(), static_cast<off_t>(whole)) != 0)
     return ErrnoError("cutting the torn end of " + path, errno);
   journal->file_ = std::make_shared<const UniqueFd>(std::move(file));
-  if (whole == 0) BULKHEAD_TRY(journal->AppendLocked(Line(HeaderRecord())));
+  if (whole == 0) BULKHEAD_TRY(journal->AppendLocked(JournalLine(JournalHeader())));
   BULKHEAD_TRY(SyncFolder(folder));
   journal->MaybeCompactLocked();
   return journal;
@@ -172,7 +79,7 @@ Status Journal::Load(std::string_view text, uint64_t& whole) {
   for (size_t begin = 0, line = 1; begin < text.size(); ++line) {
     const size_t end = text.find('\n', begin);
     const std::string_view bytes = text.substr(begin, end == std::string_view::npos ? end : end - begin);
-    const auto record = end == std::string_view::npos ? std::nullopt : Verified(bytes);
+    const auto record = end == std::string_view::npos ? std::nullopt : VerifiedRecord(bytes);
     begin = end == std::string_view::npos ? text.size() : end + 1;
     if (!record.has_value()) {
       torn = true;
@@ -189,8 +96,8 @@ Status Journal::Load(std::string_view text, uint64_t& whole) {
     const bool header = parsed.ok && TextOf(parsed.value, "op") == "journal";
     if (applied.ok() && (line == 1) != header)
       applied = Error(Code::kCorrupt, "a journal begins with a record of its version, and only begins with it");
-    if (header && NumberOf(parsed.value, "version") != kVersion)
-      applied = Error(Code::kCorrupt, "a journal of another version than " + std::to_string(kVersion));
+    if (header && NumberOf(parsed.value, "version") != kJournalVersion)
+      applied = Error(Code::kCorrupt, "a journal of another version than " + std::to_string(kJournalVersion));
     if (applied.ok() && !header) applied = Apply(parsed.value, entries_);
     if (!applied.ok()) return applied.error().WithContext("line " + std::to_string(line));
     whole = begin;
@@ -200,14 +107,21 @@ Status Journal::Load(std::string_view text, uint64_t& whole) {
 
 Status Journal::Apply(const Value& record, Entries& entries) {
   const std::string op = TextOf(record, "op");
-  if (op == "delivered" || op == "forget") {
+  if (op == "delivered" || op == "retire" || op == "forget") {
     const Value* const keys = record.Find("keys");
+    const int64_t retired = NumberOf(record, "generation");
+    if (retired < (op == "retire" ? 1 : 0) || retired >= std::numeric_limits<int>::max())
+      return Error(Code::kCorrupt, "a record of another form than this version writes");
     for (const Value& key : keys == nullptr ? std::vector<Value>() : keys->items) {
       if (op == "forget") {
         entries.erase(key.text);
-      } else {
-        entries[key.text] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
+        continue;
       }
+      Entry& entry = entries[key.text];
+      const int generation = op == "retire" ? static_cast<int>(retired) : entry.generation;
+      entry = Entry();
+      entry.generation = generation;
+      if (op == "delivered") entry.stage = Remembered::Stage::kDelivered;
     }
     return OkStatus();
   }
@@ -222,10 +136,15 @@ Status Journal::Apply(const Value& record, Entries& entries) {
     entry.step = static_cast<uint64_t>(step);
     entry.attempt = static_cast<int>(attempt);
   } else if (op == "interim") {
-    entry = {Remembered::Stage::kInterim, static_cast<uint64_t>(step), 0, node == nullptr ? "" : ToJson(*node),
-             NumberOf(record, "due")};
+    entry = {Remembered::Stage::kInterim,
+             static_cast<uint64_t>(step),
+             0,
+             node == nullptr ? "" : ToJson(*node),
+             NumberOf(record, "due"),
+             NumberOf(record, "wait"),
+             entry.generation};
   } else if (op == "final") {
-    entry = {Remembered::Stage::kFinal, 0, 0, node == nullptr ? "" : ToJson(*node), 0};
+    entry = {Remembered::Stage::kFinal, 0, 0, node == nullptr ? "" : ToJson(*node), 0, 0, entry.generation};
   } else {
     return Error(Code::kCorrupt, "a record that is not known");
   }
@@ -244,18 +163,31 @@ Remembered Journal::Recall(std::string_view key) const {
     remembered.step = entry.step;
     remembered.attempt = entry.attempt;
     remembered.due = WallTime(std::chrono::milliseconds(entry.due_ms));
+    remembered.wait = std::chrono::milliseconds(entry.wait_ms);
     node = entry.node;
   }
   remembered.node = ParseNode(node);
   return remembered;
 }
 
-Status Journal::Start(std::string_view key, uint64_t step, int attempt) {
-  const std::string line = Line(StartRecord(key, step, attempt));
+int Journal::Generation(std::string_view key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? 0 : found->second.generation;
+}
+
+bool Journal::IsPastLocked(const TaskKey& task) const {
+  const auto found = entries_.find(task.key);
+  return found != entries_.end() && found->second.generation > task.generation;
+}
+
+Status Journal::Start(const TaskKey& task, uint64_t step, int attempt) {
+  const std::string line = JournalLine(StartRecord(task.key, step, attempt));
   {
     const std::lock_guard lock(mutex_);
+    if (IsPastLocked(task)) return OkStatus();
     BULKHEAD_TRY(AppendLocked(line));
-    Entry& entry = entries_[std::string(key)];
+    Entry& entry = entries_[task.key];
     entry.stage = Remembered::Stage::kStarted;
     entry.step = step;
     entry.attempt = attempt;
@@ -263,44 +195,84 @@ Status Journal::Start(std::string_view key, uint64_t step, int attempt) {
   return options_.sync_starts ? Sync() : OkStatus();
 }
 
-Status Journal::Interim(std::string_view key, uint64_t step, const Value& node, WallTime due) {
-  const int64_t due_ms = std::chrono::duration_cast<std::chrono::milliseconds>(due.time_since_epoch()).count();
+Status Journal::Interim(const TaskKey& task, uint64_t step, const Value& node, WallTime due,
+                        std::chrono::nanoseconds wait) {
+  using Milliseconds = std::chrono::milliseconds;
+  const int64_t due_ms = std::chrono::duration_cast<Milliseconds>(due.time_since_epoch()).count();
+  const int64_t wait_ms = std::chrono::duration_cast<Milliseconds>(wait).count();
   std::string json = ToJson(node);
-  const std::string line = Line(InterimRecord(key, step, due_ms, json));
+  const std::string line = JournalLine(InterimRecord(task.key, step, due_ms, wait_ms, json));
   const std::lock_guard lock(mutex_);
+  if (IsPastLocked(task)) return OkStatus();
   BULKHEAD_TRY(AppendLocked(line));
-  entries_[std::string(key)] = {Remembered::Stage::kInterim, step, 0, std::move(json), due_ms};
+  Entry& entry = entries_[task.key];
+  entry = {Remembered::Stage::kInterim, step, 0, std::move(json), due_ms, wait_ms, entry.generation};
   MaybeCompactLocked();
   return OkStatus();
 }
 
-Status Journal::Final(std::string_view key, const Value& result) {
+Status Journal::Final(const TaskKey& task, const Value& result) {
   std::string json = ToJson(result);
-  const std::string line = Line(FinalRecord(key, json));
+  const std::string line = JournalLine(FinalRecord(task.key, json));
   const std::lock_guard lock(mutex_);
+  if (IsPastLocked(task)) return OkStatus();
   BULKHEAD_TRY(AppendLocked(line));
-  entries_[std::string(key)] = {Remembered::Stage::kFinal, 0, 0, std::move(json), 0};
+  Entry& entry = entries_[task.key];
+  entry = {Remembered::Stage::kFinal, 0, 0, std::move(json), 0, 0, entry.generation};
   return OkStatus();
 }
 
-Status Journal::Delivered(std::span<const std::string> keys) {
+Status Journal::Delivered(std::span<const TaskKey> tasks) {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> known;
-  for (const std::string& key : keys) {
-    if (entries_.find(key) != entries_.end()) known.push_back(key);
+  for (const TaskKey& task : tasks) {
+    const auto found = entries_.find(task.key);
+    if (found != entries_.end() && found->second.generation == task.generation) known.push_back(task.key);
   }
   if (known.empty()) return OkStatus();
-  BULKHEAD_TRY(AppendLocked(Line(KeysRecord("delivered", known))));
-  for (const std::string& key : known) entries_[key] = {Remembered::Stage::kDelivered, 0, 0, {}, 0};
+  BULKHEAD_TRY(AppendLocked(JournalLine(KeysRecord("delivered", known))));
+  for (const std::string& key : known) {
+    Entry& entry = entries_[key];
+    entry = {Remembered::Stage::kDelivered, 0, 0, {}, 0, 0, entry.generation};
+  }
   MaybeCompactLocked();
   return OkStatus();
 }
 
-Status Journal::Forget(std::span<const std::string> keys) {
-  if (keys.empty()) return OkStatus();
-  const std::string line = Line(KeysRecord("forget", keys));
+Status Journal::Retire(std::span<const TaskKey> tasks) {
   const std::lock_guard lock(mutex_);
-  BULKHEAD_TRY(AppendLocked(line));
+  std::map<int, std::vector<std::string>> by_generation;
+  for (const TaskKey& task : tasks) {
+    if (!IsPastLocked(task)) by_generation[task.generation + 1].push_back(task.key);
+  }
+  for (const auto& [generation, keys] : by_generation) {
+    BULKHEAD_TRY(AppendLocked(JournalLine(KeysRecord("retire", keys, generation))));
+    for (const std::string& key : keys) entries_[key] = {Remembered::Stage::kUnknown, 0, 0, {}, 0, 0, generation};
+  }
+  MaybeCompactLocked();
+  return OkStatus();
+}
+
+Status Journal::Forget(std::span<const TaskKey> tasks) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> keys;
+  for (const TaskKey& task : tasks) {
+    if (!IsPastLocked(task)) keys.push_back(task.key);
+  }
+  return ForgetLocked(keys);
+}
+
+Status Journal::ForgetAll(std::string_view prefix) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> keys;
+  for (auto at = entries_.lower_bound(prefix); at != entries_.end() && at->first.starts_with(prefix); ++at)
+    keys.push_back(at->first);
+  return ForgetLocked(keys);
+}
+
+Status Journal::ForgetLocked(std::span<const std::string> keys) {
+  if (keys.empty()) return OkStatus();
+  BULKHEAD_TRY(AppendLocked(JournalLine(KeysRecord("forget", keys))));
   for (const std::string& key : keys) entries_.erase(key);
   MaybeCompactLocked();
   return OkStatus();
@@ -331,6 +303,11 @@ size_t Journal::size() const {
   return entries_.size();
 }
 
+uint64_t Journal::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return size_;
+}
+
 Status Journal::AppendLocked(std::string_view line) {
   if (failure_.has_value()) return *failure_;
   const Status written = WriteAll(file_->get(), line);
@@ -348,18 +325,20 @@ Status Journal::AppendLocked(std::string_view line) {
 
 std::string Journal::EntryLines(const std::string& key, const Entry& entry) {
   const std::string_view node = entry.node.empty() ? std::string_view("{}") : std::string_view(entry.node);
+  const auto interim = [&] { return JournalLine(InterimRecord(key, entry.step, entry.due_ms, entry.wait_ms, node)); };
+  std::string lines;
+  if (entry.generation != 0) lines = JournalLine(KeysRecord("retire", std::span(&key, 1), entry.generation));
   switch (entry.stage) {
-    case Remembered::Stage::kUnknown: return "";
-    case Remembered::Stage::kStarted: {
-      std::string lines;
-      if (!entry.node.empty()) lines = Line(InterimRecord(key, entry.step, entry.due_ms, node));
-      return lines + Line(StartRecord(key, entry.step, entry.attempt));
-    }
-    case Remembered::Stage::kInterim: return Line(InterimRecord(key, entry.step, entry.due_ms, node));
-    case Remembered::Stage::kFinal: return Line(FinalRecord(key, node));
-    case Remembered::Stage::kDelivered: return Line(KeysRecord("delivered", std::span(&key, 1)));
+    case Remembered::Stage::kUnknown: break;
+    case Remembered::Stage::kStarted:
+      if (!entry.node.empty()) lines += interim();
+      lines += JournalLine(StartRecord(key, entry.step, entry.attempt));
+      break;
+    case Remembered::Stage::kInterim: lines += interim(); break;
+    case Remembered::Stage::kFinal: lines += JournalLine(FinalRecord(key, node)); break;
+    case Remembered::Stage::kDelivered: lines += JournalLine(KeysRecord("delivered", std::span(&key, 1))); break;
   }
-  return "";
+  return lines;
 }
 
 // Rewrites the file when what it still tells is less than a quarter of it.
@@ -374,7 +353,7 @@ void Journal::MaybeCompactLocked() {
 Status Journal::CompactLocked() {
   const std::string path = folder_ + "/journal.new";
   BULKHEAD_ASSIGN(UniqueFd file, OpenFile(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY));
-  std::string text = Line(HeaderRecord());
+  std::string text = JournalLine(JournalHeader());
   uint64_t size = 0;
   for (const auto& [key, entry] : entries_) {
     text += EntryLines(key, entry);

@@ -35,10 +35,17 @@ struct Remembered {
     kDelivered,  // its result was delivered
   };
   Stage stage = Stage::kUnknown;
-  uint64_t step = 0;  // replies that were had before the last start
-  int attempt = 0;    // kStarted: how often the step was begun
-  Value node;         // kStarted, kInterim: accumulated so far; kFinal: the result
-  WallTime due{};     // kInterim
+  uint64_t step = 0;                 // replies that were had before the last start
+  int attempt = 0;                   // kStarted: how often the step was begun
+  Value node;                        // kStarted, kInterim: accumulated so far; kFinal: the result
+  WallTime due{};                    // kInterim
+  std::chrono::nanoseconds wait{0};  // kInterim: what `due` was away when the reply came
+};
+
+// A task, of those that came with the same key one after the other.
+struct TaskKey {
+  std::string key;
+  int generation = 0;
 };
 
 struct JournalOptions {
@@ -58,21 +65,30 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
+  // Of the key's present generation.
   Remembered Recall(std::string_view key) const;
+  // The generation that a task has which comes with this key now.
+  int Generation(std::string_view key) const;
 
-  Status Start(std::string_view key, uint64_t step, int attempt);
-  // `step` counts this reply.
-  Status Interim(std::string_view key, uint64_t step, const Value& node, WallTime due);
-  Status Final(std::string_view key, const Value& result);
-  // Keys that were forgotten meanwhile stay so: the workflow may have been quicker than the answer to the delivery.
-  Status Delivered(std::span<const std::string> keys);
-  // The task does not exist any more: one of the same key is another one.
-  Status Forget(std::span<const std::string> keys);
+  // What is told of a generation that is past is not written: the workflow may have been quicker than the agent.
+  Status Start(const TaskKey& task, uint64_t step, int attempt);
+  // `step` counts this reply, which asked to be called again after `wait`.
+  Status Interim(const TaskKey& task, uint64_t step, const Value& node, WallTime due, std::chrono::nanoseconds wait);
+  Status Final(const TaskKey& task, const Value& result);
+  // Tasks that were forgotten meanwhile stay so.
+  Status Delivered(std::span<const TaskKey> tasks);
+  // The tasks are gone from a task set that goes on: one that comes with the same key is of the next generation.
+  Status Retire(std::span<const TaskKey> tasks);
+  // Nothing is known of the tasks any more.
+  Status Forget(std::span<const TaskKey> tasks);
+  // The same of every key that begins with `prefix`.
+  Status ForgetAll(std::string_view prefix);
   Status Sync();
 
   // Bytes of the file that were cut off as torn when it was opened.
   uint64_t cut_bytes() const { return cut_bytes_; }
-  size_t size() const;  // tasks that it knows
+  size_t size() const;     // tasks that it knows
+  uint64_t bytes() const;  // of the file
 
  private:
   struct Entry {
@@ -81,6 +97,8 @@ class Journal {
     int attempt = 0;
     std::string node;  // JSON; empty: {}
     int64_t due_ms = 0;
+    int64_t wait_ms = 0;
+    int generation = 0;
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
@@ -88,6 +106,8 @@ class Journal {
   Status Load(std::string_view text, uint64_t& whole);
   static Status Apply(const Value& record, Entries& entries);
   Status AppendLocked(std::string_view line);
+  bool IsPastLocked(const TaskKey& task) const;
+  Status ForgetLocked(std::span<const std::string> keys);
   Status CompactLocked();
   void MaybeCompactLocked();
   static std::string EntryLines(const std::string& key, const Entry& entry);

@@ -3,11 +3,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <utility>
 
-#include "runner/agent/output_log.h"
-#include "runner/base/net.h"
+#include "runner/agent/plugin_instance.h"
 #include "runner/base/text.h"
 
 namespace bulkhead::agent {
@@ -21,61 +19,6 @@ constexpr int kMostFailedStarts = 3;
 constexpr auto kDeathNotice = std::chrono::milliseconds(500);
 // What a plugin answers that declares nothing: Argo's executor plugins know no other method.
 constexpr std::string_view kDefaultMethod = "template.execute";
-
-}  // namespace
-
-// One run of the compartment, or the calls of a sidecar.
-struct PluginHost::Instance {
-  std::mutex mutex;
-  std::condition_variable ended;
-  std::optional<sandbox::ExitReport> report;  // guarded by mutex
-  bool stopping = false;                      // guarded by mutex
-  size_t in_flight = 0;                       // guarded by mutex
-  uint64_t calls = 0;                         // guarded by mutex
-
-  // Of a sidecar: the descriptors that calls wait on, which end when the agent does.
-  std::set<int> waiting;  // guarded by mutex
-
-  // The process calls back into all of the above until it is destroyed: it stands below them.
-  std::unique_ptr<OutputLog> output;
-  std::unique_ptr<sandbox::SandboxedProcess> process;
-  std::unique_ptr<rpc::PluginClient> client;
-
-  bool WaitEnded(std::chrono::nanoseconds time) {
-    std::unique_lock lock(mutex);
-    ended.wait_for(lock, time, [&] { return report.has_value() || stopping; });
-    return report.has_value() || stopping;
-  }
-};
-
-namespace {
-
-// A connection that can be cut off from elsewhere for as long as it lives.
-template <typename Instance>
-class Cuttable : public rpc::Stream {
- public:
-  Cuttable(std::unique_ptr<rpc::Stream> inner, Instance& instance) : inner_(std::move(inner)), instance_(instance) {
-    const std::lock_guard lock(instance_.mutex);
-    instance_.waiting.insert(inner_->fd());
-    if (instance_.stopping) ::shutdown(inner_->fd(), SHUT_RDWR);
-  }
-  ~Cuttable() override {
-    const std::lock_guard lock(instance_.mutex);
-    instance_.waiting.erase(inner_->fd());
-  }
-  Cuttable(const Cuttable&) = delete;
-  Cuttable& operator=(const Cuttable&) = delete;
-  Status Write(std::string_view bytes, SteadyTime deadline) override { return inner_->Write(bytes, deadline); }
-  Result<size_t> Read(char* buffer, size_t size, SteadyTime deadline) override {
-    return inner_->Read(buffer, size, deadline);
-  }
-  bool HasPending() override { return inner_->HasPending(); }
-  int fd() const override { return inner_->fd(); }
-
- private:
-  const std::unique_ptr<rpc::Stream> inner_;
-  Instance& instance_;
-};
 
 }  // namespace
 
@@ -117,8 +60,12 @@ bool PluginHost::Serves(std::string_view method) const {
 }
 
 HostHealth PluginHost::Health() const {
+  const auto broken = config_.remote.has_value() ? config_.remote->context->Broken() : std::nullopt;
   const std::lock_guard lock(facts_mutex_);
-  return health_;
+  HostHealth health = health_;
+  if (broken.has_value() && health.reason.empty())
+    health.reason = "new certificates are not in force, those before stay: " + services_.redactor->Redact(*broken);
+  return health;
 }
 
 void PluginHost::SetHealth(HostHealth health) {
@@ -206,6 +153,7 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::RunningLocked() {
     failed_starts_ = 0;
   }
   if (broken_.has_value()) return *broken_;
+  if (config_.sidecar.has_value() && config_.sidecar->admit) BULKHEAD_TRY(config_.sidecar->admit());
   if (instance_ != nullptr) {
     const std::lock_guard instance_lock(instance_->mutex);
     if (!instance_->report.has_value()) return instance_;
@@ -230,19 +178,6 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::RunningLocked() {
   }
 }
 
-std::shared_ptr<PluginHost::Instance> PluginHost::CallSidecar() {
-  auto instance = std::make_shared<Instance>();
-  Instance* const raw = instance.get();
-  const auto connect = [raw, sidecar = *config_.sidecar](SteadyTime deadline) -> Result<std::unique_ptr<rpc::Stream>> {
-    BULKHEAD_ASSIGN(UniqueFd fd, ConnectTcp(sidecar.host, sidecar.port, deadline));
-    BULKHEAD_ASSIGN(std::unique_ptr<rpc::Stream> stream, rpc::OpenPlainLoopback(std::move(fd)));
-    return std::unique_ptr<rpc::Stream>(std::make_unique<Cuttable<Instance>>(std::move(stream), *raw));
-  };
-  instance->client = std::make_unique<rpc::PluginClient>(name(), connect, Secret(config_.spec.token), options_.client);
-  RecordStart(Value::Null());
-  return instance;
-}
-
 void PluginHost::RecordStart(Value attestation) {
   Value fields = Value::Object();
   fields.Set("plugin", Value::String(name()));
@@ -256,11 +191,12 @@ void PluginHost::RecordStart(Value attestation) {
 }
 
 Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
-  if (config_.sidecar.has_value()) return CallSidecar();
+  if (config_.sidecar.has_value() || config_.remote.has_value()) return CallOutside();
   auto instance = std::make_shared<Instance>();
-  BULKHEAD_ASSIGN(const certs::Identity server, services_.authority->Issue(config_.uri, certs::Role::kServer));
-  BULKHEAD_ASSIGN(const certs::TlsContext context,
-                  certs::TlsContext::ForClient(*services_.agent_identity, config_.uri));
+  BULKHEAD_ASSIGN(instance->credentials, services_.issuer->Current());
+  const certs::Credentials& credentials = *instance->credentials;
+  BULKHEAD_ASSIGN(const certs::Identity server, credentials.authority.Issue(config_.uri, certs::Role::kServer));
+  BULKHEAD_ASSIGN(instance->context, certs::TlsContext::ForClient(credentials.agent, config_.uri));
 
   const LogLevel level = options_.log_output ? LogLevel::kInfo : LogLevel::kDebug;
   instance->output = std::make_unique<OutputLog>(name(), services_.redactor, services_.log, level);
@@ -274,7 +210,7 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
     raw->report = report;
     raw->ended.notify_all();
   };
-  auto process = services_.launcher->Launch(config_.spec, &server, services_.agent_identity->uri, std::move(callbacks));
+  auto process = services_.launcher->Launch(config_.spec, &server, credentials.agent.uri, std::move(callbacks));
   if (!process.ok()) {
     return Error(process.error().code(),
                  "plugin \"" + name() + "\" could not be started: " + process.error().message());
@@ -296,13 +232,30 @@ Result<std::shared_ptr<PluginHost::Instance>> PluginHost::LaunchLocked() {
     if (!last.empty()) reason += "; its last output: " + last;
     return Error(ready.error().code(), reason);
   }
-  sandbox::SandboxedProcess* const target = instance->process.get();
-  const auto connect = [target, context](SteadyTime deadline) -> Result<std::unique_ptr<rpc::Stream>> {
-    BULKHEAD_ASSIGN(UniqueFd fd, target->Connect());
+  const auto connect = [this, raw](SteadyTime deadline) -> Result<std::unique_ptr<rpc::Stream>> {
+    std::unique_lock lock(raw->renewing);
+    BULKHEAD_TRY(raw->RenewLocked(config_, services_));
+    const certs::TlsContext context = *raw->context;
+    BULKHEAD_ASSIGN(UniqueFd fd, raw->process->Connect());
+    lock.unlock();
     return rpc::OpenTls(context, std::move(fd), deadline);
   };
   instance->client = std::make_unique<rpc::PluginClient>(name(), connect, Secret(config_.spec.token), options_.client);
   return instance;
+}
+
+void PluginHost::RenewCertificates() {
+  std::shared_ptr<Instance> instance;
+  {
+    // Held while a compartment starts, which gets present ones anyway.
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock.owns_lock()) instance = instance_;
+  }
+  if (instance == nullptr || instance->process == nullptr) return;
+  const std::lock_guard lock(instance->renewing);
+  if (const Status renewed = instance->RenewLocked(config_, services_); !renewed.ok())
+    services_.log->Log(LogLevel::kDebug, "certificates not renewed",
+                       {{"plugin", name()}, {"reason", renewed.error().message()}});
 }
 
 void PluginHost::SetStarting(sandbox::SandboxedProcess* process) {

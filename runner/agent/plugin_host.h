@@ -18,7 +18,8 @@
 #include <string_view>
 #include <vector>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
+#include "certs/remote.h"
 #include "runner/audit/audit_log.h"
 #include "runner/base/clock.h"
 #include "runner/base/log.h"
@@ -33,8 +34,7 @@ namespace bulkhead::agent {
 // What all hosts of an agent share. Everything outlives the hosts.
 struct HostServices {
   sandbox::Launcher* launcher = nullptr;
-  const certs::Authority* authority = nullptr;
-  const certs::Identity* agent_identity = nullptr;
+  certs::Issuer* issuer = nullptr;
   std::shared_ptr<const redact::Redactor> redactor;
   audit::AuditLog* audit = nullptr;
   http::Executor* http = nullptr;  // for HTTP templates; null: they end in Error
@@ -55,11 +55,20 @@ struct HostOptions {
 struct Sidecar {
   std::string host;
   uint16_t port = 0;
+  std::function<Status()> admit;  // asked before each call, since policies change; thread-safe; empty: always OK
+};
+
+// A plugin that somebody else runs elsewhere: called over mutual TLS. Whether its side has a compartment is not known.
+struct RemotePlugin {
+  std::string host;
+  uint16_t port = 0;
+  std::shared_ptr<certs::RemoteContext> context;
 };
 
 struct PluginConfig {
-  sandbox::SandboxSpec spec;  // of a sidecar only the name and the token
+  sandbox::SandboxSpec spec;  // of a sidecar only the name and the token, of a remote plugin the name
   std::optional<Sidecar> sidecar;
+  std::optional<RemotePlugin> remote;
   std::string uri;                   // SPIFFE id of its instances
   std::vector<std::string> handles;  // keys of template.plugin; empty: asked for every task
   std::vector<std::string> methods;  // RPC methods that it answers; empty: template.execute
@@ -77,7 +86,7 @@ struct HostCall {
 
 struct HostHealth {
   bool ready = false;
-  std::string reason;  // redacted; empty when ready
+  std::string reason;  // redacted; when ready empty, but for what should be seen to
 };
 
 // Thread-safe.
@@ -104,13 +113,18 @@ class PluginHost {
   // Whether it runs and listens; else why not, as far as it is known. Never waits.
   HostHealth Health() const;
 
+  // Replaces certificates that are to be replaced. Each new connection sees to that by itself; this is for plugins
+  // that make none for a long time. To be called once in a while. Waits for nothing.
+  void RenewCertificates();
+
   // Makes waiting calls return, kills the compartment and waits until it is gone.
   void Stop();
 
   const std::string& name() const { return config_.spec.name; }
   const std::string& image_digest() const { return config_.image_digest; }
   std::string_view tier() const {
-    return config_.sidecar.has_value() ? "sidecar" : sandbox::TierName(config_.spec.tier);
+    if (config_.sidecar.has_value()) return "sidecar";
+    return config_.remote.has_value() ? "remote" : sandbox::TierName(config_.spec.tier);
   }
 
  private:
@@ -122,7 +136,7 @@ class PluginHost {
   void SetHealth(HostHealth health);
   void SetStarting(sandbox::SandboxedProcess* process);
   Result<std::shared_ptr<Instance>> LaunchLocked();
-  std::shared_ptr<Instance> CallSidecar();
+  std::shared_ptr<Instance> CallOutside();
   void RecordStart(Value attestation);
   Attempted CallOnce(std::string_view method, std::string_view body, SteadyTime deadline,
                      std::string_view extra_headers, rpc::Retry retry, bool alone);

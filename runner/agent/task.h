@@ -58,7 +58,8 @@ std::string_view LayerName(Layer layer);  // "", "sandbox", "rpc", ...
 // What is delivered for a task: an interim result while it is requeued, then a final one.
 struct TaskReport {
   uint64_t task_id = 0;
-  std::string key;  // the task's
+  std::string key;     // the task's
+  int generation = 0;  // the task's
   std::string name_space;
   std::string workflow;
   std::string node;

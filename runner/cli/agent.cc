@@ -82,8 +82,8 @@ Status Complete(MainFlags& flags) {
   }
   if (settings.all && settings.workflow_plugins)
     return Error(Code::kInvalidInput, "--workflow-plugins is for the agent of one workflow");
-  settings.sidecar_names = Environment("ARGO_PLUGIN_NAMES");
-  settings.sidecar_addresses = Environment("ARGO_PLUGIN_ADDRESSES");
+  settings.sidecars.names = Environment("ARGO_PLUGIN_NAMES");
+  settings.sidecars.addresses = Environment("ARGO_PLUGIN_ADDRESSES");
   settings.workflow_uid = settings.all ? "" : Environment("ARGO_WORKFLOW_UID");
   return OkStatus();
 }
@@ -142,9 +142,24 @@ void AddPluginOptions(const Verb& verb, MainFlags& flags) {
   verb.AddFlag("--workflow-plugins", settings.workflow_plugins,
                "Launch the workflow's own spec.executorPlugins; when it has some, only those")
       .Environment("BULKHEAD_WORKFLOW_PLUGINS");
-  verb.AddOption("--tokens", settings.token_folder, "Where `agent init` put the tokens of Argo's sidecars")
+  verb.AddOption("--tokens", settings.sidecars.token_folder, "Where `agent init` put the tokens of Argo's sidecars")
       .ShowDefault()
       .ValueName("DIR");
+  verb.AddOption("--remote-plugin", settings.remote_plugins,
+                 "A plugin that runs elsewhere, called over mutual TLS. Its certificate's URI is the one given, or "
+                 "spiffe://bulkhead.local/ns/NAMESPACE/plugin/NAME")
+      .Environment("BULKHEAD_REMOTE_PLUGINS")
+      .ValueName("NAME=https://HOST:PORT[,URI]...");
+  verb.AddOption("--tls-cert", settings.tls.certificate,
+                 "Who we are to remote plugins: our certificate and its chain (PEM). Read again when it changes")
+      .Environment("BULKHEAD_TLS_CERT")
+      .ValueName("FILE");
+  verb.AddOption("--tls-key", settings.tls.key, "Its private key (PEM)")
+      .Environment("BULKHEAD_TLS_KEY")
+      .ValueName("FILE");
+  verb.AddOption("--tls-ca", settings.tls.authorities, "The authorities of remote plugins' certificates (PEM)")
+      .Environment("BULKHEAD_TLS_CA")
+      .ValueName("FILE");
   verb.AddOption("--tier", flags.tier, "strict, restricted, or auto: the best there is here")
       .OneOf({"strict", "restricted", "auto"})
       .Environment("BULKHEAD_TIER")
@@ -170,7 +185,8 @@ void AddMain(const Verb& agent, Action& action) {
   AddClusterOptions(verb, settings);
   AddPluginOptions(verb, *flags);
   verb.AddOption("--policy", settings.policies,
-                 "Policies that say what plugins may change: files or folders. Without one every reply is refused")
+                 "Policies that say what plugins may change: files or folders. Without one every reply is refused. "
+                 "Read again when they change, and at SIGHUP")
       .Environment("BULKHEAD_POLICY")
       .ValueName("PATH...");
   verb.AddOption("--audit", settings.audit, "The audit log; continued if it is there and verifies")
@@ -195,11 +211,17 @@ void AddMain(const Verb& agent, Action& action) {
       .Environment("BULKHEAD_DRAIN")
       .ShowDefault()
       .ValueName("DURATION");
+  verb.AddOption("--metrics-listen", settings.metrics_listen,
+                 "Where /healthz, /readyz and /metrics are served, without a token: 127.0.0.1:PORT, or :PORT for the "
+                 "pod's probes")
+      .Environment("BULKHEAD_METRICS_LISTEN")
+      .ValueName("ADDRESS");
   verb.AddOption("--metrics", settings.metrics, "Write counters here at the end (Prometheus text format)")
       .ValueName("FILE");
   AddArgoFlags(verb, flags->argo);
   verb.Footer(
       "Argo gives `agent main` fixed arguments, so every option that a pod needs can be set by the environment.\n\n"
+      "SIGHUP reads policies again; a wrong file leaves the old one in force (/readyz tells).\n\n"
       "Exit codes: 0 the workflow is done, or a signal ended the agent in order; 1 the agent cannot go on (its\n"
       "container is to be restarted); 2 usage or configuration.");
   verb.OnGiven([&action, flags] { action = [flags] { return Main(*flags); }; });

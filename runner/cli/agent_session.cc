@@ -12,21 +12,23 @@
 #include <thread>
 #include <utility>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
 #include "certs/tls.h"
 #include "runner/agent/agent.h"
-#include "runner/agent/token_files.h"
+#include "runner/agent/policy_reload.h"
 #include "runner/base/io.h"
 #include "runner/base/secret.h"
 #include "runner/base/text.h"
+#include "runner/cli/agent_figures.h"
 #include "runner/cli/signals.h"
-#include "runner/http/egress.h"
+#include "runner/gateway/admin.h"
+#include "runner/gateway/file_watch.h"
+#include "runner/http/egress_holder.h"
 #include "runner/http/executor.h"
 #include "runner/http/proxy.h"
 #include "runner/kube/client.h"
 #include "runner/kube/config.h"
 #include "runner/kube/lease.h"
-#include "runner/source/argo_environment.h"
 #include "runner/source/kubernetes.h"
 #include "runner/source/kubernetes_plugins.h"
 #include "runner/source/kubernetes_sink.h"
@@ -36,6 +38,7 @@ namespace bulkhead::cli {
 namespace {
 
 constexpr auto kCertificateLifetime = std::chrono::hours(24 * 30);
+constexpr auto kLookAtFilesEvery = std::chrono::seconds(1);
 constexpr auto kFlush = std::chrono::seconds(8);
 constexpr auto kTryPluginAgain = std::chrono::seconds(30);
 // The lease must be known to be lost before another agent may take it; see kube::Lease.
@@ -98,9 +101,10 @@ class AgentSession {
   }
 
   Status ReadPolicies() {
-    if (settings_.policies.empty()) return OkStatus();
-    BULKHEAD_ASSIGN(policies_, policy::LoadPolicies(settings_.policies));
-    BULKHEAD_ASSIGN(egress_, http::LoadEgressPolicies(settings_.policies));
+    BULKHEAD_ASSIGN(policies_, policy::Holder::Load(settings_.policies, &egress_));
+    if (!settings_.metrics_listen.empty()) {
+      BULKHEAD_ASSIGN(admin_address_, gateway::ParseListenAddress(settings_.metrics_listen));
+    }
     return OkStatus();
   }
 
@@ -138,40 +142,15 @@ class AgentSession {
         log_.Log(LogLevel::kInfo, "notice", {{"plugin", manifest.name}, {"notice", notice}});
       prepared_.push_back(std::move(prepared));
     }
-    BULKHEAD_ASSIGN(const std::vector<source::ArgoSidecar> sidecars,
-                    source::ReadSidecars(settings_.sidecar_names, settings_.sidecar_addresses));
-    for (const source::ArgoSidecar& sidecar : sidecars) BULKHEAD_TRY(AddSidecar(sidecar));
+    BULKHEAD_TRY(AddSidecars(settings_.sidecars, name_space_, *policies_, prepared_, secrets_));
+    BULKHEAD_TRY(AddRemotePlugins(settings_.remote_plugins, name_space_, settings_.tls, prepared_));
     return ReadSecretFiles(settings_.secret_files, secrets_);
-  }
-
-  Status AddSidecar(const source::ArgoSidecar& sidecar) {
-    Prepared prepared;
-    prepared.config.spec.name = sidecar.plugin;
-    prepared.config.sidecar = agent::Sidecar{sidecar.host, sidecar.port};
-    prepared.config.notices.emplace_back("Argo's sidecar: no compartment, and plain HTTP on loopback");
-    if (policies_.AllowsPlaintextLoopback(sidecar.plugin, name_space_)) {
-      BULKHEAD_ASSIGN(Secret token, agent::ReadTokenFile(settings_.token_folder, sidecar.container));
-      prepared.config.spec.token = std::string(token.Reveal());
-      secrets_.push_back({MaskName(sidecar.plugin + "/token"), std::move(token)});
-    } else {
-      prepared.refusal =
-          Error(Code::kPermissionDenied,
-                "plugin \"" + sidecar.plugin + "\" is a sidecar at http://" + sidecar.host + ":" +
-                    std::to_string(sidecar.port) +
-                    ", outside any compartment and in plain HTTP, and no policy allows that; write spec.transport: "
-                    "plaintext-loopback in every MutationPolicy with match.plugin.name \"" +
-                    sidecar.plugin + "\", or have the agent launch the plugin from its manifest");
-    }
-    prepared_.push_back(std::move(prepared));
-    return OkStatus();
   }
 
   Status MakeServices() {
     BULKHEAD_ASSIGN(redactor_, redact::Redactor::Create(std::move(secrets_)));
-    BULKHEAD_ASSIGN(certs::Authority authority, certs::Authority::Create(kTrustDomain, kCertificateLifetime, clock_));
-    authority_ = std::make_unique<certs::Authority>(std::move(authority));
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, identity_.name_space, identity_.name));
-    BULKHEAD_ASSIGN(agent_identity_, authority_->Issue(uri, certs::Role::kClient));
+    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
     agent::JournalOptions journal_options;
     journal_options.sync_starts = !settings_.repeat_in_flight;
     BULKHEAD_ASSIGN(journal_, agent::Journal::Open(settings_.journal, journal_options));
@@ -182,22 +161,22 @@ class AgentSession {
     std::error_code ignored;  // opening the log tells
     if (!folder.empty()) std::filesystem::create_directory(folder, ignored);
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(settings_.audit, clock_));
-    BULKHEAD_TRY(audit_->AppendSync(StartRecord(settings_.tier, policies_, tiers_)));
+    BULKHEAD_TRY(audit_->AppendSync(StartRecord(settings_.tier, *policies_->Get(), tiers_)));
     services_.launcher = launcher_.get();
-    services_.authority = authority_.get();
-    services_.agent_identity = &agent_identity_;
+    services_.issuer = issuer_.get();
     services_.redactor = redactor_;
     services_.audit = audit_.get();
     services_.metrics = &metrics_;
     services_.log = &log_;
     MakeHttp();
     services_.on_audit_failure = [this](const Error& error) { FailAudit(error); };
+    figures_.Show(journal_.get());
     return OkStatus();
   }
 
   void MakeHttp() {
     http::ExecutorOptions options;
-    options.policies = &egress_;
+    options.holder = &egress_;
     options.redactor = redactor_;
     options.proxies = http::ProxySettings::FromEnvironment([](const char* name) { return std::getenv(name); });
     options.secrets = [this](std::string_view name_space, std::string_view secret, std::string_view key) {
@@ -215,23 +194,27 @@ class AgentSession {
 
   Status Work() {
     BULKHEAD_TRY(MakeHosts());
+    BULKHEAD_TRY(Operate());
     agent::AgentOptions options;
     options.workers = settings_.workers;
     options.drain = settings_.drain;
     options.report_unfinished = false;
     options.journal = journal_.get();
     options.repeat_in_flight = settings_.repeat_in_flight;
-    agent::Agent agent(order_, policies_, services_, options);
+    agent::Agent agent(order_, *policies_, services_, options);
     running_ = &agent;
 
     kube::ClientOptions lease_options;
     lease_options.timeout = lease_options.connect_timeout = kLeaseTimeout;
     kube::Client lease_client(cluster_.Clone(), lease_options);
-    const SignalWatch signals([&] {
-      log_.Log(LogLevel::kInfo, "a signal came: nothing new is begun, and what runs may end");
-      agent.Interrupt();
-      if (!leading_) lease_client.Stop();
-    });
+    const SignalWatch signals(
+        [&] {
+          log_.Log(LogLevel::kInfo, "a signal came: nothing new is begun, and what runs may end");
+          readiness_.draining = true;
+          agent.Interrupt();
+          if (!leading_) lease_client.Stop();
+        },
+        [this] { watch_->Poke(); });
     std::optional<kube::Lease> lease;
     if (!settings_.lease.empty()) {
       const std::string identity = HostName() + "_" + std::string(RandomToken(8).Reveal());
@@ -239,8 +222,11 @@ class AgentSession {
       wanted.name_space = name_space_;
       wanted.name = settings_.lease;
       wanted.identity = identity;
+      wanted.on_standing_by = [this] { readiness_.started = true; };
       lease.emplace(lease_client, log_, wanted);
+      figures_.Show(&*lease);
       if (!lease->Acquire().ok()) {
+        figures_.Show(static_cast<const kube::Lease*>(nullptr));
         running_ = nullptr;
         return Stop("signal");
       }
@@ -251,8 +237,35 @@ class AgentSession {
       });
     }
     Status ran = RunAgent(agent, lease);
+    watch_.reset();
+    figures_.Show(static_cast<const kube::Lease*>(nullptr));
     running_ = nullptr;
     return ran;
+  }
+
+  // What those who operate the agent see of it, and the files that they change under it.
+  Status Operate() {
+    agent::ExposePolicyReload(metrics_);
+    std::vector<gateway::WatchedFiles> watched;
+    if (!settings_.policies.empty())
+      watched.push_back({settings_.policies, [this] { agent::ReloadPolicies(*policies_, services_); }});
+    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery, [this] {
+      for (agent::PluginHost* host : order_) host->RenewCertificates();
+    });
+    if (settings_.metrics_listen.empty()) return OkStatus();
+    gateway::AdminFacts facts;
+    facts.starting = "the task sets were not listed yet";
+    facts.plugins = [this] {
+      std::vector<gateway::PluginState> states;
+      for (const agent::PluginHost* host : order_) states.push_back({host->name(), host->tier(), host->Health()});
+      return states;
+    };
+    facts.more = [this](Value& detail) { figures_.Describe(detail); };
+    facts.measure = [this] { figures_.Measure(metrics_); };
+    admin_ = std::make_unique<gateway::Admin>(readiness_, std::move(facts), *policies_, *audit_, *redactor_, metrics_);
+    BULKHEAD_ASSIGN(admin_server_, gateway::StartAdmin(admin_address_, *admin_, metrics_));
+    log_.Log(LogLevel::kInfo, "/healthz, /readyz and /metrics are served", {{"address", admin_address_.ToString()}});
+    return OkStatus();
   }
 
   Status MakeHosts() {
@@ -262,6 +275,8 @@ class AgentSession {
     options.try_again_after = kTryPluginAgain;
     for (Prepared& plugin : prepared_) {
       BULKHEAD_TRY(TellRefusal(plugin, *audit_, metrics_));
+      // Of a sidecar it is asked again before each call.
+      if (plugin.config.sidecar.has_value()) plugin.refusal.reset();
       hosts_.push_back(
           std::make_unique<agent::PluginHost>(std::move(plugin.config), services_, options, std::move(plugin.refusal)));
       order_.push_back(hosts_.back().get());
@@ -281,7 +296,9 @@ class AgentSession {
           });
         },
         [this](const Error& error) { FailAudit(error); });
+    figures_.Show(&sink);
     source::KubernetesOptions options;
+    options.on_listed = [this] { readiness_.started = true; };
     options.name_space = name_space_;
     if (!settings_.all) options.workflow = settings_.workflow;
     options.workflow_uid = settings_.workflow_uid;
@@ -311,6 +328,7 @@ class AgentSession {
     stops.reserve(order_.size());
     for (agent::PluginHost* host : order_) stops.emplace_back([host] { host->Stop(); });
     for (std::thread& stop : stops) stop.join();
+    figures_.Show(static_cast<const source::KubernetesSink*>(nullptr));
     if (lease.has_value()) lease->Release();
     if (outcome.audit_failure.has_value()) return *outcome.audit_failure;
     if (lost_) {
@@ -336,18 +354,20 @@ class AgentSession {
   kube::ClusterConfig cluster_;
   std::string name_space_;
   agent::WorkflowRef identity_;
-  policy::PolicySet policies_;
+  http::EgressHolder egress_;
+  std::unique_ptr<policy::Holder> policies_;
   std::vector<redact::NamedSecret> secrets_;
   std::vector<Prepared> prepared_;
   std::unique_ptr<kube::Client> client_;
   std::shared_ptr<const redact::Redactor> redactor_;
-  std::unique_ptr<certs::Authority> authority_;
-  certs::Identity agent_identity_;
+  std::unique_ptr<certs::Issuer> issuer_;
   sandbox::TierReport tiers_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<agent::Journal> journal_;
+  gateway::Readiness readiness_;
+  AgentFigures figures_;
+  // Below what its last records call back into.
   std::unique_ptr<audit::AuditLog> audit_;
-  http::EgressPolicies egress_;
   std::unique_ptr<http::Executor> http_;
   agent::HostServices services_;
   std::vector<std::unique_ptr<agent::PluginHost>> hosts_;
@@ -356,6 +376,11 @@ class AgentSession {
   std::atomic<bool> leading_{false};
   std::atomic<bool> lost_{false};
   std::atomic<bool> completed_{false};
+  // Above everything that they look at.
+  gateway::ListenAddress admin_address_;
+  std::unique_ptr<gateway::Admin> admin_;
+  std::unique_ptr<gateway::HttpServer> admin_server_;
+  std::unique_ptr<gateway::FileWatch> watch_;
 };
 
 }  // namespace

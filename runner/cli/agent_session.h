@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "certs/server_context.h"
 #include "runner/base/log.h"
 #include "runner/base/result.h"
+#include "runner/cli/outside.h"
 #include "runner/cli/prepare.h"
 
 namespace bulkhead::cli {
@@ -27,9 +29,9 @@ struct AgentSettings {
   std::vector<std::string> plugins;
   std::vector<std::string> plugin_config_maps;
   bool workflow_plugins = false;
-  std::string sidecar_names;      // ARGO_PLUGIN_NAMES
-  std::string sidecar_addresses;  // ARGO_PLUGIN_ADDRESSES
-  std::string token_folder = "/var/run/argo";
+  SidecarSettings sidecars = {"", "", "/var/run/argo"};
+  std::vector<std::string> remote_plugins;
+  certs::TlsFiles tls;  // who the agent is to them
   std::optional<sandbox::Tier> tier;
   RootFolders rootfs;
   std::vector<std::string> secret_files;
@@ -40,7 +42,8 @@ struct AgentSettings {
   std::string audit = "/var/run/argo/bulkhead/audit.jsonl";
   std::string journal = "/var/run/argo/bulkhead";
   bool repeat_in_flight = true;
-  std::string metrics;
+  std::string metrics;         // a file
+  std::string metrics_listen;  // an address; empty: nowhere
   std::chrono::nanoseconds drain = std::chrono::seconds(15);
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

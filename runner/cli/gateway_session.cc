@@ -9,9 +9,10 @@
 #include <thread>
 #include <utility>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
 #include "certs/tls.h"
 #include "policy/holder.h"
+#include "runner/agent/policy_reload.h"
 #include "runner/base/text.h"
 #include "runner/cli/print.h"
 #include "runner/cli/signals.h"
@@ -19,14 +20,14 @@
 #include "runner/gateway/bearer_token.h"
 #include "runner/gateway/file_watch.h"
 #include "runner/gateway/listen.h"
+#include "runner/http/egress_holder.h"
 #include "runner/source/manifest.h"
 
 namespace bulkhead::cli {
 
 namespace {
 
-// The plugins' certificates never leave this machine's memory, and a gateway may run for as long as a controller.
-constexpr auto kCertificateLifetime = std::chrono::hours(24 * 365);
+constexpr auto kCertificateLifetime = std::chrono::hours(24 * 30);
 constexpr auto kLookAtFilesEvery = std::chrono::seconds(1);
 constexpr auto kTryStartAgainAfter = std::chrono::seconds(30);
 constexpr size_t kMostThreads = 1024;
@@ -95,11 +96,7 @@ class ServeSession {
   // Nothing is started.
   Status Read() {
     BULKHEAD_ASSIGN(plugins_, source::LoadPlugins(options_.plugins));
-    policy::PolicySet policies;
-    if (!options_.policies.empty()) {
-      BULKHEAD_ASSIGN(policies, policy::LoadPolicies(options_.policies));
-    }
-    policies_ = std::make_unique<policy::Holder>(std::move(policies), options_.policies);
+    BULKHEAD_ASSIGN(policies_, policy::Holder::Load(options_.policies, &egress_));
     BULKHEAD_TRY(ReadSecretFiles(options_.secret_files, secrets_));
     BULKHEAD_TRY(CheckRootfs(options_.rootfs, plugins_));
     for (const std::string& text : options_.listen) {
@@ -174,24 +171,20 @@ class ServeSession {
 
   Status MakeServices() {
     BULKHEAD_ASSIGN(redactor_, redact::Redactor::Create(std::move(secrets_)));
-    BULKHEAD_ASSIGN(certs::Authority authority, certs::Authority::Create(kTrustDomain, kCertificateLifetime, clock_));
-    authority_ = std::make_unique<certs::Authority>(std::move(authority));
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, "local", "gateway"));
-    BULKHEAD_ASSIGN(identity_, authority_->Issue(uri, certs::Role::kClient));
+    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
     return audit_->AppendSync(StartRecord(options_.tier, *policies_->Get(), tiers_));
   }
 
   Status MakeHosts() {
-    agent::HostServices services;
-    services.launcher = launcher_.get();
-    services.authority = authority_.get();
-    services.agent_identity = &identity_;
-    services.redactor = redactor_;
-    services.audit = audit_.get();
-    services.metrics = &metrics_;
-    services.log = &log_;
-    services.on_audit_failure = [this](const Error& error) { stopper_.Stop(error); };
+    services_.launcher = launcher_.get();
+    services_.issuer = issuer_.get();
+    services_.redactor = redactor_;
+    services_.audit = audit_.get();
+    services_.metrics = &metrics_;
+    services_.log = &log_;
+    services_.on_audit_failure = [this](const Error& error) { stopper_.Stop(error); };
     agent::HostOptions host_options;
     host_options.start_timeout = options_.start_timeout;
     host_options.client.max_idle_connections = options_.workers;
@@ -199,7 +192,7 @@ class ServeSession {
     host_options.try_again_after = kTryStartAgainAfter;
     for (Prepared& plugin : prepared_) {
       BULKHEAD_TRY(TellRefusal(plugin, *audit_, metrics_));
-      hosts_.push_back(std::make_unique<agent::PluginHost>(std::move(plugin.config), services, host_options,
+      hosts_.push_back(std::make_unique<agent::PluginHost>(std::move(plugin.config), services_, host_options,
                                                            std::move(plugin.refusal)));
       hosted_.push_back(std::make_unique<gateway::HostedPlugin>(*hosts_.back(), options_.workers));
       asked_.push_back(hosted_.back().get());
@@ -217,8 +210,15 @@ class ServeSession {
     services.memory = &memory_;
     gateway_ = std::make_unique<gateway::Gateway>(options_.gateway, std::move(services), *audit_, token_.get(), log_,
                                                   [this](const Error& error) { stopper_.Stop(error); });
-    admin_ = std::make_unique<gateway::Admin>(readiness_, asked_, *policies_, *audit_, *redactor_, metrics_);
-    metrics_.Set("bulkhead_policy_reload_error", "", 0);
+    gateway::AdminFacts facts;
+    facts.starting = "plugins are being started";
+    facts.plugins = [this] {
+      std::vector<gateway::PluginState> states;
+      for (const gateway::Plugin* plugin : asked_) states.push_back({plugin->name(), plugin->tier(), plugin->Health()});
+      return states;
+    };
+    admin_ = std::make_unique<gateway::Admin>(readiness_, std::move(facts), *policies_, *audit_, *redactor_, metrics_);
+    agent::ExposePolicyReload(metrics_);
   }
 
   Status Listen() {
@@ -239,15 +239,7 @@ class ServeSession {
             "\n");
     if (options_.metrics_listen.empty()) return OkStatus();
 
-    std::vector<UniqueFd> admin_listeners;
-    BULKHEAD_ASSIGN(UniqueFd fd, gateway::Listen(admin_address_));
-    admin_listeners.push_back(std::move(fd));
-    gateway::ServerOptions admin;
-    admin.name = "admin";
-    admin.limits.connections = 32;
-    admin.limits.requests = 1;
-    BULKHEAD_ASSIGN(admin_server_,
-                    gateway::HttpServer::Start(std::move(admin_listeners), std::move(admin), *admin_, metrics_));
+    BULKHEAD_ASSIGN(admin_server_, gateway::StartAdmin(admin_address_, *admin_, metrics_));
     Print("/healthz, /readyz and /metrics on http://" + admin_address_.ToString() + "\n");
     return OkStatus();
   }
@@ -273,38 +265,20 @@ class ServeSession {
 
   void WatchFiles() {
     std::vector<gateway::WatchedFiles> watched;
-    if (!options_.policies.empty()) watched.push_back({options_.policies, [this] { ReloadPolicies(); }});
+    if (!options_.policies.empty())
+      watched.push_back({options_.policies, [this] { agent::ReloadPolicies(*policies_, services_); }});
     if (token_ != nullptr) watched.push_back({{options_.token_file}, [this] { Reloaded("token", token_->Refresh()); }});
     if (certificate_ != nullptr) {
       watched.push_back({{options_.tls.certificate, options_.tls.key, options_.tls.authorities},
                          [this] { Reloaded("certificate", certificate_->Refresh()); }});
     }
-    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery,
-                                                  [this] { gateway_->RecordRefusedCallers(); });
-  }
-
-  void Reloaded(std::string_view what, const Status& status) {
-    metrics_.Add("bulkhead_reloads_total",
-                 MetricLabel("what", what) + "," + MetricLabel("result", status.ok() ? "ok" : "kept"));
-    if (!status.ok())
-      log_.Log(LogLevel::kError, "not reloaded: what was in force stays",
-               {{"what", std::string(what)}, {"reason", redactor_->Redact(status.error().message())}});
-  }
-
-  void ReloadPolicies() {
-    const policy::Reload reload = policies_->Refresh();
-    const bool kept = reload.kind == policy::Reload::Kind::kKept;
-    metrics_.Set("bulkhead_policy_reload_error", "", kept ? 1 : 0);
-    if (reload.kind == policy::Reload::Kind::kUnchanged) return;
-    Reloaded("policy", kept ? Status(Error(Code::kInvalidInput, reload.error)) : OkStatus());
-    Value fields = Value::Object();
-    fields.Set("ok", Value::Bool(!kept));
-    fields.Set("policyDigest", Value::String(reload.digest));
-    if (kept) fields.Set("reason", Value::String(redactor_->Redact(reload.error)));
-    audit_->Append({audit::Event::kPolicyReload, std::move(fields)}, [this](const Status& status) {
-      if (!status.ok()) stopper_.Stop(status.error());
+    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery, [this] {
+      gateway_->RecordRefusedCallers();
+      for (const auto& host : hosts_) host->RenewCertificates();
     });
   }
+
+  void Reloaded(std::string_view what, const Status& status) { agent::TellReload(what, status, services_); }
 
   // --- the end --------------------------------------------------------------------------------------
 
@@ -343,6 +317,8 @@ class ServeSession {
 
   std::vector<agent::PluginManifest> plugins_;
   std::vector<redact::NamedSecret> secrets_;
+  // No HTTP template is executed here; but where one file has both kinds, half of it must not come into force.
+  http::EgressHolder egress_;
   std::unique_ptr<policy::Holder> policies_;
   std::vector<gateway::ListenAddress> addresses_;
   gateway::ListenAddress admin_address_;
@@ -352,10 +328,10 @@ class ServeSession {
   sandbox::TierReport tiers_;
   std::vector<Prepared> prepared_;
   std::shared_ptr<const redact::Redactor> redactor_;
-  std::unique_ptr<certs::Authority> authority_;
-  certs::Identity identity_;
+  std::unique_ptr<certs::Issuer> issuer_;
   std::unique_ptr<sandbox::Launcher> launcher_;
 
+  agent::HostServices services_;
   // Each is used by what stands below it.
   std::vector<std::unique_ptr<agent::PluginHost>> hosts_;
   std::vector<std::unique_ptr<gateway::HostedPlugin>> hosted_;

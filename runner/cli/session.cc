@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
 #include "certs/tls.h"
 #include "runner/base/io.h"
 #include "runner/base/text.h"
@@ -30,8 +30,9 @@ constexpr auto kCertificateLifetime = std::chrono::hours(24);
 struct Inputs {
   std::vector<source::LocalSet> sets;
   std::vector<agent::PluginManifest> plugins;
-  policy::PolicySet policies;
-  http::EgressPolicies egress;
+  // Read once: nothing is reloaded in a run.
+  std::unique_ptr<http::EgressHolder> egress;
+  std::unique_ptr<policy::Holder> policies;
   std::map<std::string, std::string, std::less<>> references;  // "<secret>/<key>" to its value, for HTTP templates
   std::vector<redact::NamedSecret> secrets;
 };
@@ -60,10 +61,8 @@ Result<Inputs> ReadInputs(const SessionOptions& options) {
   } else {
     BULKHEAD_TRY(CheckNoPluginIsNeeded(inputs.sets));
   }
-  if (!options.policies.empty()) {
-    BULKHEAD_ASSIGN(inputs.policies, policy::LoadPolicies(options.policies));
-    BULKHEAD_ASSIGN(inputs.egress, http::LoadEgressPolicies(options.policies));
-  }
+  inputs.egress = std::make_unique<http::EgressHolder>();
+  BULKHEAD_ASSIGN(inputs.policies, policy::Holder::Load(options.policies, inputs.egress.get()));
   BULKHEAD_TRY(ReadSecretFiles(options.secret_files, inputs.secrets));
   BULKHEAD_TRY(CheckRootfs(options.rootfs, inputs.plugins));
   return inputs;
@@ -118,16 +117,13 @@ class Session {
 
   Status MakeServices() {
     BULKHEAD_ASSIGN(redactor_, redact::Redactor::Create(std::move(inputs_.secrets)));
-    BULKHEAD_ASSIGN(certs::Authority authority, certs::Authority::Create(kTrustDomain, kCertificateLifetime, clock_));
-    authority_ = std::make_unique<certs::Authority>(std::move(authority));
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, identity_.name_space, identity_.name));
-    BULKHEAD_ASSIGN(agent_identity_, authority_->Issue(uri, certs::Role::kClient));
+    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
-    BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_.tier, inputs_.policies, tiers_)));
+    BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_.tier, *inputs_.policies->Get(), tiers_)));
 
     services_.launcher = launcher_.get();
-    services_.authority = authority_.get();
-    services_.agent_identity = &agent_identity_;
+    services_.issuer = issuer_.get();
     services_.redactor = redactor_;
     services_.audit = audit_.get();
     services_.metrics = &metrics_;
@@ -138,7 +134,7 @@ class Session {
 
   void MakeHttp() {
     http::ExecutorOptions options;
-    options.policies = &inputs_.egress;
+    options.holder = inputs_.egress.get();
     options.redactor = redactor_;
     options.proxies = http::ProxySettings::FromEnvironment([](const char* name) { return std::getenv(name); });
     options.secrets = [this](std::string_view, std::string_view secret, std::string_view key) -> Result<Secret> {
@@ -172,7 +168,7 @@ class Session {
     agent::AgentOptions agent_options;
     agent_options.workers = options_.workers;
     agent_options.timeout = options_.timeout;
-    agent::Agent agent(order, inputs_.policies, services_, agent_options);
+    agent::Agent agent(order, *inputs_.policies, services_, agent_options);
     running = &agent;
 
     Progress progress(TaskCount());
@@ -232,8 +228,7 @@ class Session {
   agent::WorkflowRef identity_;
   std::vector<Prepared> prepared_;
   std::shared_ptr<const redact::Redactor> redactor_;
-  std::unique_ptr<certs::Authority> authority_;
-  certs::Identity agent_identity_;
+  std::unique_ptr<certs::Issuer> issuer_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<audit::AuditLog> audit_;
   std::unique_ptr<http::Executor> http_;

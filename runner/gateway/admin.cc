@@ -6,10 +6,10 @@
 
 namespace bulkhead::gateway {
 
-Admin::Admin(const Readiness& readiness, std::vector<Plugin*> plugins, const policy::Holder& policies,
-             const audit::AuditLog& audit, const redact::Redactor& redactor, Metrics& metrics)
+Admin::Admin(const Readiness& readiness, AdminFacts facts, const policy::Holder& policies, const audit::AuditLog& audit,
+             const redact::Redactor& redactor, Metrics& metrics)
     : readiness_(readiness),
-      plugins_(std::move(plugins)),
+      facts_(std::move(facts)),
       policies_(policies),
       audit_(audit),
       redactor_(redactor),
@@ -25,6 +25,7 @@ std::optional<HttpResponse> Admin::Admit(const rpc::RequestHead& head, const Pee
   if (head.target == "/healthz") return ErrorResponse(200, "ok");
   if (head.target == "/readyz") return Ready();
   if (head.target == "/metrics") {
+    if (facts_.measure) facts_.measure();
     HttpResponse response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.body = metrics_.Exposition();
@@ -37,7 +38,7 @@ void Admin::Handle(HttpRequest request) {
   request.reply->Send(ErrorResponse(404, "there are /healthz, /readyz and /metrics"));
 }
 
-// A plugin that is down, or a policy file that is wrong, is told but does not make the gateway unready: the other
+// A plugin that is down, or a policy file that is wrong, is told but does not make the program unready: the other
 // plugins, and the policies in force, go on.
 HttpResponse Admin::Ready() const {
   const bool draining = readiness_.draining.load();
@@ -45,17 +46,16 @@ HttpResponse Admin::Ready() const {
   const bool ready = readiness_.started.load() && !draining && !failed;
   Value detail = Value::Object();
   detail.Set("ready", Value::Bool(ready));
-  if (!readiness_.started.load()) detail.Set("reason", Value::String("plugins are being started"));
+  if (!readiness_.started.load()) detail.Set("reason", Value::String(std::string(facts_.starting)));
   if (draining) detail.Set("reason", Value::String("draining"));
   if (failed) detail.Set("reason", Value::String("the audit log cannot be written"));
   Value plugins = Value::Array();
-  for (const Plugin* plugin : plugins_) {
-    const agent::HostHealth health = plugin->Health();
+  for (const PluginState& plugin : facts_.plugins()) {
     Value entry = Value::Object();
-    entry.Set("name", Value::String(plugin->name()));
-    entry.Set("tier", Value::String(std::string(plugin->tier())));
-    entry.Set("ready", Value::Bool(health.ready));
-    if (!health.reason.empty()) entry.Set("reason", Value::String(EscapeForTerminal(health.reason)));
+    entry.Set("name", Value::String(plugin.name));
+    entry.Set("tier", Value::String(std::string(plugin.tier)));
+    entry.Set("ready", Value::Bool(plugin.health.ready));
+    if (!plugin.health.reason.empty()) entry.Set("reason", Value::String(EscapeForTerminal(plugin.health.reason)));
     plugins.items.push_back(std::move(entry));
   }
   detail.Set("plugins", std::move(plugins));
@@ -67,10 +67,22 @@ HttpResponse Admin::Ready() const {
   policy.Set("policies", std::move(names));
   if (const auto broken = policies_.Broken()) policy.Set("reloadError", Value::String(redactor_.Redact(*broken)));
   detail.Set("policy", std::move(policy));
+  if (facts_.more) facts_.more(detail);
   HttpResponse response;
   response.status = ready ? 200 : 503;
   response.body = ToJson(detail) + "\n";
   return response;
+}
+
+Result<std::unique_ptr<HttpServer>> StartAdmin(ListenAddress& address, Admin& admin, Metrics& metrics) {
+  std::vector<UniqueFd> listeners;
+  BULKHEAD_ASSIGN(UniqueFd fd, Listen(address));
+  listeners.push_back(std::move(fd));
+  ServerOptions options;
+  options.name = "admin";
+  options.limits.connections = 32;
+  options.limits.requests = 1;
+  return HttpServer::Start(std::move(listeners), std::move(options), admin, metrics);
 }
 
 }  // namespace bulkhead::gateway

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/policy.h"
 #include "runner/base/result.h"
 #include "runner/base/value.h"
 #include "runner/http/address.h"
@@ -113,7 +114,9 @@ class EgressPolicies {
 // refused address refuses the name: a name that also leads elsewhere is not trusted for its better half.
 Status DecideAddresses(std::string_view host, const std::vector<IpAddress>& addresses, EgressGrant& grant);
 
-// Reads the files and folders that LoadPolicies reads.
+// All errors in one message, a line each.
+Result<EgressPolicies> LoadEgressPolicies(const std::vector<policy::PolicyText>& texts);
+// Of the files and folders as policy::ReadPolicyTexts reads them.
 Result<EgressPolicies> LoadEgressPolicies(const std::vector<std::string>& paths);
 
 }  // namespace bulkhead::http

@@ -1,11 +1,9 @@
 // The document form of egress policies.
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <set>
 
 #include "runner/base/fields.h"
-#include "runner/base/io.h"
 #include "runner/base/text.h"
 #include "runner/base/yaml.h"
 #include "runner/http/egress.h"
@@ -16,7 +14,6 @@ namespace {
 
 constexpr std::string_view kApiVersion = "bulkhead.dev/v1alpha1";
 constexpr std::string_view kKind = "HttpEgressPolicy";
-constexpr size_t kMostPolicyBytes = 4U << 20U;
 constexpr int64_t kMostResponseBytes = int64_t{64} << 20;
 constexpr std::array<std::string_view, 7> kMethods = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 constexpr std::array<std::string_view, 3> kKinds = {"private", "loopback", "link-local"};
@@ -226,20 +223,6 @@ bool IsEgressPolicy(const Value& document) {
   return kind != nullptr && kind->is_string() && kind->text == kKind;
 }
 
-Result<std::vector<std::string>> FilesOf(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(path, error)) return std::vector<std::string>{path};
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-    const std::string extension = entry.path().extension();
-    const bool hidden = entry.path().filename().string().starts_with('.');
-    if (!hidden && (extension == ".yaml" || extension == ".yml")) files.push_back(entry.path());
-  }
-  if (error) return Error(Code::kInvalidInput, path + ": " + error.message());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 }  // namespace
 
 Status EgressPolicies::Load(std::string_view text, std::string_view file) {
@@ -269,19 +252,20 @@ std::vector<std::string> EgressPolicies::Names() const {
   return names;
 }
 
-Result<EgressPolicies> LoadEgressPolicies(const std::vector<std::string>& paths) {
+Result<EgressPolicies> LoadEgressPolicies(const std::vector<policy::PolicyText>& texts) {
   EgressPolicies policies;
   std::string errors;
-  for (const std::string& path : paths) {
-    BULKHEAD_ASSIGN(const std::vector<std::string> files, FilesOf(path));
-    for (const std::string& file : files) {
-      auto text = ReadFile(file, kMostPolicyBytes);
-      const Status loaded = text.ok() ? policies.Load(*text, file) : Status(text.error());
-      if (!loaded.ok()) errors += (errors.empty() ? "" : "\n") + loaded.error().message();
-    }
+  for (const policy::PolicyText& text : texts) {
+    const Status loaded = policies.Load(text.text, text.file);
+    if (!loaded.ok()) errors += (errors.empty() ? "" : "\n") + loaded.error().message();
   }
   if (!errors.empty()) return Error(Code::kInvalidInput, errors);
   return policies;
+}
+
+Result<EgressPolicies> LoadEgressPolicies(const std::vector<std::string>& paths) {
+  BULKHEAD_ASSIGN(const std::vector<policy::PolicyText> texts, policy::ReadPolicyTexts(paths));
+  return LoadEgressPolicies(texts);
 }
 
 }  // namespace bulkhead::http

@@ -52,7 +52,12 @@ struct Line {
 class Executor::Run {
  public:
   Run(Executor& executor, const HttpTask& task, SteadyTime deadline)
-      : executor_(executor), options_(executor.options_), task_(task), deadline_(deadline) {}
+      : executor_(executor),
+        options_(executor.options_),
+        held_(options_.holder == nullptr ? nullptr : options_.holder->Get()),
+        policies_(held_ == nullptr ? *options_.policies : *held_),
+        task_(task),
+        deadline_(deadline) {}
 
   HttpOutcome Go() {
     const auto begin = std::chrono::steady_clock::now();
@@ -83,7 +88,7 @@ class Executor::Run {
     method_ = template_.Method();
     body_ = template_.body;
     host_header_ = template_.host_header;
-    limits_ = options_.policies->LimitsFor(subject());
+    limits_ = policies_.LimitsFor(subject());
     std::chrono::nanoseconds most = limits_.timeout;
     if (template_.timeout.has_value()) most = std::min<std::chrono::nanoseconds>(most, *template_.timeout);
     timeout_ = most;
@@ -116,7 +121,7 @@ class Executor::Run {
     stop_ = HttpStop::kTransport;
     BULKHEAD_ASSIGN(std::optional<Proxy> proxy, ProxyFor(options_.proxies, url_));
     stop_ = HttpStop::kPolicy;
-    BULKHEAD_ASSIGN(EgressGrant grant, options_.policies->DecideTarget(subject(), Target(proxy.has_value())));
+    BULKHEAD_ASSIGN(EgressGrant grant, policies_.DecideTarget(subject(), Target(proxy.has_value())));
     Request request;
     BULKHEAD_TRY(Resolve(proxy.has_value(), grant, request.addresses));
     hop.rules = grant.Rules();
@@ -317,6 +322,8 @@ class Executor::Run {
 
   Executor& executor_;
   const ExecutorOptions& options_;
+  const std::shared_ptr<const EgressPolicies> held_;  // null: they are fixed
+  const EgressPolicies& policies_;
   const HttpTask& task_;
   SteadyTime deadline_;
   std::chrono::nanoseconds timeout_{0};

@@ -23,6 +23,7 @@
 #include "runner/base/value.h"
 #include "runner/http/client.h"
 #include "runner/http/egress.h"
+#include "runner/http/egress_holder.h"
 #include "runner/http/proxy.h"
 #include "runner/http/resolver.h"
 #include "runner/http/template.h"
@@ -37,6 +38,8 @@ using SecretLookup =
 // Everything outlives the executor.
 struct ExecutorOptions {
   const EgressPolicies* policies = nullptr;
+  // In place of `policies`, for those that may be replaced: a task is judged by the ones in force when it begins.
+  const EgressHolder* holder = nullptr;
   SecretLookup secrets;
   std::shared_ptr<const redact::Redactor> redactor;
   Resolver resolver = SystemResolver();

@@ -17,6 +17,16 @@ std::string TextOf(const Value* object, std::string_view key) {
 
 }  // namespace
 
+std::string_view LeaseStateName(LeaseState state) {
+  switch (state) {
+    case LeaseState::kAsked: return "asked";
+    case LeaseState::kStandingBy: return "standing by";
+    case LeaseState::kHeld: return "held";
+    case LeaseState::kLost: return "lost";
+  }
+  return "";
+}
+
 Lease::Lease(Client& client, const Logger& log, LeaseOptions options)
     : client_(client), log_(log), options_(std::move(options)) {}
 
@@ -30,6 +40,8 @@ Status Lease::Acquire() {
     const Turn turn = Try();
     if (turn == Turn::kHeld) break;
     if (turn == Turn::kOthers && !std::exchange(told, true)) {
+      state_ = LeaseState::kStandingBy;
+      if (options_.on_standing_by) options_.on_standing_by();
       const Value* const spec = object_->Find("spec");
       log_.Log(LogLevel::kInfo, "standing by: another agent holds the lease",
                {{"lease", options_.name}, {"holder", TextOf(spec, "holderIdentity")}});
@@ -37,6 +49,7 @@ Status Lease::Acquire() {
     if (!client_.Sleep(options_.retry)) return Error(Code::kCancelled, "stopped while waiting for the lease");
   }
   log_.Log(LogLevel::kInfo, "the lease is held", {{"lease", options_.name}, {"identity", options_.identity}});
+  state_ = LeaseState::kHeld;
   const std::lock_guard lock(mutex_);
   held_ = true;
   return OkStatus();
@@ -133,6 +146,7 @@ void Lease::Renew(const std::function<void()>& on_lost) {
       if (stopping_) return;
       held_ = false;
     }
+    state_ = LeaseState::kLost;
     log_.Log(LogLevel::kError, "the lease is lost: everything that runs is ended", {{"lease", options_.name}});
     on_lost();
     return;

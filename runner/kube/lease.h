@@ -7,12 +7,14 @@
 // that time between.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "runner/base/clock.h"
@@ -21,6 +23,14 @@
 
 namespace bulkhead::kube {
 
+enum class LeaseState {
+  kAsked,       // not known yet
+  kStandingBy,  // another agent holds it
+  kHeld,
+  kLost,
+};
+std::string_view LeaseStateName(LeaseState state);  // "asked", "standing by", "held", "lost"
+
 struct LeaseOptions {
   std::string name_space;
   std::string name;
@@ -28,6 +38,7 @@ struct LeaseOptions {
   std::chrono::seconds duration{10};
   std::chrono::nanoseconds renew_deadline = std::chrono::seconds(6);
   std::chrono::nanoseconds retry = std::chrono::seconds(2);
+  std::function<void()> on_standing_by;  // in Acquire, when another agent is found to hold it; may be empty
 };
 
 class Lease {
@@ -46,6 +57,8 @@ class Lease {
   // Ends the renewing, and gives the lease up when it is still held, so that another agent need not wait.
   void Release();
 
+  LeaseState state() const { return state_; }
+
  private:
   enum class Turn { kHeld, kOthers, kFailed };
   // One look at the record, and one attempt to take or renew it.
@@ -62,6 +75,7 @@ class Lease {
   SteadyTime seen_at_{};
   std::optional<Value> object_;  // as last written or read
 
+  std::atomic<LeaseState> state_{LeaseState::kAsked};
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;  // guarded by mutex_

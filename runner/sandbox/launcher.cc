@@ -124,6 +124,11 @@ class Process : public SandboxedProcess {
     return std::move(pair.ours);
   }
 
+  Status Renew(const certs::Identity& server, std::string_view client_uri) override {
+    if (SendFds(compartment_->control.get(), IdentityMessage(server, client_uri).Reveal(), {})) return OkStatus();
+    return Error(Code::kUnavailable, "the compartment has ended");
+  }
+
   void Kill() override { supervisor_.Kill(compartment_); }
 
   std::optional<ExitReport> WaitExit(std::chrono::nanoseconds timeout) override {

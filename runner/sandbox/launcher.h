@@ -88,6 +88,10 @@ class SandboxedProcess {
   // A new byte stream to the shim: the caller speaks TLS as client. Needs serve_port != 0.
   virtual Result<UniqueFd> Connect() = 0;
 
+  // Gives the shim another identity, and another client to admit: for every connection made from here on, and none
+  // before. Needs serve_port != 0.
+  virtual Status Renew(const certs::Identity& server, std::string_view client_uri) = 0;
+
   // Kills everything in the compartment and returns at once; on_exit follows.
   virtual void Kill() = 0;
 

@@ -130,6 +130,8 @@ kube::Answer KubernetesSource::List(std::string& version) {
   } while (!next.empty() && !sets_.ended());
   sets_.OnListed(present);
   log_.Log(LogLevel::kDebug, "task sets listed", {{"count", std::to_string(sets_.size())}, {"version", version}});
+  metrics_.Add("bulkhead_task_set_lists_total");
+  if (options_.on_listed) options_.on_listed();
   kube::Answer done;
   done.failure = kube::Failure::kNone;
   return done;

@@ -24,6 +24,7 @@ struct KubernetesOptions {
   std::string workflow;      // one task set; empty: all of the namespace
   std::string workflow_uid;  // with `workflow`: a task set of another workflow of that name is not touched
   std::string instance_id;   // without `workflow`: those of this controller instance; empty: of the one without an id
+  std::function<void()> on_listed;  // from the source's thread, after each list; may be empty
 };
 
 class KubernetesSource : public agent::TaskSource {

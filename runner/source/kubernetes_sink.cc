@@ -80,14 +80,14 @@ KubernetesSink::~KubernetesSink() {
 void KubernetesSink::Deliver(const agent::TaskReport& report) {
   Entry entry;
   entry.node = report.node;
-  entry.key = report.key;
+  entry.key = {report.key, report.generation};
   entry.final = report.final;
   entry.uncertain = report.recovered;
   const SetName set = {report.name_space, report.workflow};
   // A node without a phase posts nothing; it had its answer all the same.
   if (report.phase.empty()) {
     if (journal_ != nullptr && report.final && !report.key.empty())
-      static_cast<void>(journal_->Delivered(std::array{report.key}).ok());
+      static_cast<void>(journal_->Delivered(std::array{entry.key}).ok());
     return;
   }
   entry.patch = NodePatch(report.result);
@@ -318,7 +318,7 @@ void KubernetesSink::Refuse(const SetName& set, Entry entry, const std::string& 
   entry.patch = NodePatch(result);
   entry.refused = true;
   entry.final = true;
-  if (journal_ != nullptr && !entry.key.empty()) {
+  if (journal_ != nullptr && !entry.key.key.empty()) {
     if (const Status kept = journal_->Final(entry.key, result); !kept.ok()) return Fail(kept.error());
   }
   if (on_refused_) on_refused_({set.first, set.second, entry.node, reason});
@@ -339,9 +339,9 @@ void KubernetesSink::PutBack(const SetName& set, Batch batch, std::chrono::nanos
 }
 
 void KubernetesSink::Done(const SetName& set, const Batch& batch, bool gone) {
-  std::vector<std::string> keys;
+  std::vector<agent::TaskKey> keys;
   for (const Entry& entry : batch) {
-    if (entry.final && !entry.key.empty()) keys.push_back(entry.key);
+    if (entry.final && !entry.key.key.empty()) keys.push_back(entry.key);
   }
   if (journal_ != nullptr) {
     const Status kept = gone ? journal_->Forget(keys) : journal_->Delivered(keys);

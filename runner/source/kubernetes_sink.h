@@ -67,7 +67,7 @@ class KubernetesSink : public agent::ResultSink {
   using SetName = std::pair<std::string, std::string>;  // namespace, name
   struct Entry {
     std::string node;
-    std::string key;
+    agent::TaskKey key;
     std::string patch;  // the JSON of status.nodes[node]
     bool final = false;
     bool refused = false;    // it is the Error that stands for a refused result

@@ -1,5 +1,6 @@
 #include "runner/source/task_sets.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <string_view>
 #include <utility>
@@ -106,7 +107,7 @@ void TaskSets::OnTasks(Set& set, const Value& object, const agent::WorkflowRef& 
   for (const Member& member : MembersOf(tasks)) present.insert(member.key);
 
   std::vector<std::string> gone;
-  std::vector<std::string> gone_keys;
+  std::vector<agent::TaskKey> gone_keys;
   for (auto known = set.nodes.begin(); known != set.nodes.end();) {
     if (present.find(known->first) != present.end()) {
       ++known;
@@ -114,17 +115,18 @@ void TaskSets::OnTasks(Set& set, const Value& object, const agent::WorkflowRef& 
     }
     if (known->second.task_id != 0) queue_->Cancel(known->second.task_id);
     gone.push_back(known->first);
-    gone_keys.push_back(workflow.uid + "/" + known->first);
-    ++set.generations[known->first];
+    gone_keys.push_back({workflow.uid + "/" + known->first, known->second.generation});
+    set.generations[known->first] = known->second.generation + 1;
     known = set.nodes.erase(known);
   }
   if (!gone.empty()) on_gone_tasks_(workflow, gone);
   // A journal that cannot be written tells the agent when it is needed next.
-  if (journal_ != nullptr) static_cast<void>(journal_->Forget(gone_keys).ok());
+  if (journal_ != nullptr) static_cast<void>(journal_->Retire(gone_keys).ok());
 
   for (const Member& member : MembersOf(tasks)) {
     if (set.nodes.find(member.key) != set.nodes.end()) continue;
     Known& known = set.nodes[member.key];
+    known.generation = GenerationOf(set, member.key);
     const auto phase = phases.find(member.key);
     if (phase != phases.end() && agent::IsFulfilled(phase->second)) continue;  // delivered before this start
     Diagnostics diagnostics(workflow.name);
@@ -134,24 +136,30 @@ void TaskSets::OnTasks(Set& set, const Value& object, const agent::WorkflowRef& 
     }
     task.id = known.task_id = next_id_++;
     task.key = workflow.uid + "/" + member.key;
-    const auto generation = set.generations.find(member.key);
-    if (generation != set.generations.end()) task.generation = generation->second;
+    task.generation = known.generation;
     metrics_.Add("bulkhead_tasks_seen_total");
     queue_->Add(std::move(task));
   }
+}
+
+// Of the task that comes with this node now. The journal knows what was before this process.
+int TaskSets::GenerationOf(const Set& set, const std::string& node) const {
+  const auto before = set.generations.find(node);
+  const int generation = before == set.generations.end() ? 0 : before->second;
+  return journal_ == nullptr ? generation : std::max(generation, journal_->Generation(set.workflow_uid + "/" + node));
 }
 
 void TaskSets::OnGone(const std::string& uid, End end) {
   const auto found = sets_.find(uid);
   if (found == sets_.end()) return;
   const Set& set = found->second;
-  std::vector<std::string> keys;
-  for (const auto& [node, known] : set.nodes) {
-    if (options_.one) break;  // its agent ends
-    if (known.task_id != 0) queue_->Cancel(known.task_id);
-    keys.push_back(set.workflow_uid + "/" + node);
+  if (!options_.one) {  // otherwise its agent ends
+    for (const auto& [node, known] : set.nodes) {
+      if (known.task_id != 0) queue_->Cancel(known.task_id);
+    }
+    if (journal_ != nullptr && !set.workflow_uid.empty())
+      static_cast<void>(journal_->ForgetAll(set.workflow_uid + "/").ok());
   }
-  if (journal_ != nullptr) static_cast<void>(journal_->Forget(keys).ok());
   log_.Log(LogLevel::kInfo, end == End::kCompleted ? "the workflow is completed" : "the task set is gone",
            {{"workflow", set.name}});
   sets_.erase(found);

@@ -53,6 +53,7 @@ class TaskSets {
  private:
   struct Known {
     uint64_t task_id = 0;  // 0: it had its result when it was first seen
+    int generation = 0;
   };
   struct Set {
     std::string name;
@@ -63,6 +64,7 @@ class TaskSets {
   };
 
   void OnTasks(Set& set, const Value& object, const agent::WorkflowRef& workflow);
+  int GenerationOf(const Set& set, const std::string& node) const;
   void OnGone(const std::string& uid, End end);
 
   const Logger& log_;

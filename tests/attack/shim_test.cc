@@ -111,6 +111,35 @@ TEST_P(ShimTest, AServerCertificateIsNoClientCertificate) {
   ExpectUntouched();
 }
 
+TEST_P(ShimTest, AfterARenewalNobodyOfTheOldAuthorityGetsInAndWhatStandsGoesOn) {
+  const auto old_client = Must(authority_->Issue(agent_uri_, certs::Role::kClient));
+  const auto connect = [&] { return Must(running_.process->Connect()); };
+  const auto greet = [](certs::TlsStream& stream) -> Result<std::string> {
+    BULKHEAD_TRY(stream.Write("hello", Soon()));
+    char text[64] = {};
+    BULKHEAD_ASSIGN(const size_t size, stream.Read(text, sizeof text, Soon()));
+    return std::string(text, size);
+  };
+  certs::TlsStream standing = Must(certs::TlsStream::Connect(Client(old_client, plugin_uri_), connect(), Soon()));
+  UniqueFd waiting = connect();  // its handshake comes after the renewal
+
+  const certs::Authority renewed = Make("here");
+  const auto new_client = Must(renewed.Issue(agent_uri_, certs::Role::kClient));
+  ASSERT_TRUE(running_.process->Renew(Must(renewed.Issue(plugin_uri_, certs::Role::kServer)), agent_uri_).ok());
+
+  // Connections from before are of the old one, also those that had not proved yet who they are.
+  EXPECT_EQ(Must(greet(standing)), "hello");
+  certs::TlsStream late = Must(certs::TlsStream::Connect(Client(old_client, plugin_uri_), std::move(waiting), Soon()));
+  EXPECT_EQ(Must(greet(late)), "hello");
+  const auto admitted = Echo(new_client, plugin_uri_);
+  ASSERT_TRUE(admitted.ok()) << admitted.error().message();
+  EXPECT_EQ(*admitted, "hello");
+  auto forged = old_client.Clone();
+  forged.authority_der = new_client.authority_der;  // it trusts the shim; the shim must not trust it any more
+  EXPECT_FALSE(Echo(forged, plugin_uri_).ok());
+  EXPECT_FALSE(Echo(old_client, plugin_uri_).ok());
+}
+
 TEST_P(ShimTest, APlainRequestGetsNoByteThrough) {
   UniqueFd fd = Must(running_.process->Connect());
   const std::string_view request =

@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include "certs/identity.h"
+#include "certs/issuer.h"
 #include "certs/tls.h"
 #include "runner/agent/agent.h"
 #include "runner/base/io.h"
@@ -256,11 +256,11 @@ spec:
 double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const std::string& audit_path, size_t calls,
                  agent::Journal* journal = nullptr) {
   const bulkhead::Clock clock;
-  const auto authority = Must(certs::Authority::Create("bench", std::chrono::hours(1), clock));
-  const auto agent_identity =
-      Must(authority.Issue(Must(certs::AgentUri("bench", "default", "bench")), certs::Role::kClient));
-  policy::PolicySet policies;
-  Must(policies.Load(kPolicy, "bench.yaml"));
+  const auto issuer = Must(
+      certs::Issuer::Create("bench", Must(certs::AgentUri("bench", "default", "bench")), std::chrono::hours(1), clock));
+  const std::string policy_path = audit_path + ".policy.yaml";
+  std::ofstream(policy_path) << kPolicy;
+  const auto policies = Must(policy::Holder::Load({policy_path}));
   const Secret token = RandomToken(32);
   std::vector<redact::NamedSecret> secrets;
   secrets.push_back({"noop/token", token.Clone()});
@@ -270,8 +270,7 @@ double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const s
 
   agent::HostServices services;
   services.launcher = &launcher;
-  services.authority = &authority;
-  services.agent_identity = &agent_identity;
+  services.issuer = issuer.get();
   services.redactor = Must(redact::Redactor::Create(std::move(secrets)));
   services.audit = audit.get();
   services.metrics = &metrics;
@@ -295,7 +294,7 @@ double WholeRate(sandbox::Launcher& launcher, const std::string& plugin, const s
   agent::AgentOptions options;
   options.workers = kWorkers;
   options.journal = journal;
-  agent::Agent agent({&host}, policies, services, options);
+  agent::Agent agent({&host}, *policies, services, options);
   Flood flood(calls, journal);
   const agent::RunOutcome outcome = agent.Run(flood, flood);
   if (outcome.audit_failure.has_value()) Die(outcome.audit_failure->message());

@@ -64,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       fuzz::Require(remembered.attempt >= 0, "no attempt is negative");
     }
     known = (*journal)->size();
-    fuzz::Require((*journal)->Start("uid/new", 1, 1).ok(), "it goes on");
+    fuzz::Require((*journal)->Start({"uid/new", 0}, 1, 1).ok(), "it goes on");
   }
   const auto again = agent::Journal::Open(*folder, {});
   fuzz::Require(again.ok() && (*again)->cut_bytes() == 0, "what it goes on with reads back");

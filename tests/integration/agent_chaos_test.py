@@ -2,16 +2,18 @@
 
 import collections
 import json
+import json
 import os
 import pathlib
 import random
 import signal
+import struct
 import subprocess
 import threading
 import time
 
 from bulkhead_case import plugin
-from kube_case import TASKSETS, Controller, KubeCase, taskset, template
+from kube_case import LEASES, TASKSETS, Controller, KubeCase, certificates, taskset, template
 
 SEED = int(os.environ.get("CHAOS_SEED", "20261124"))
 
@@ -152,10 +154,19 @@ def answer(h, act, args):
             self.wait_for(lambda: len(controller.results) == 60 * (wave + 1), agent, 60)
         self.assertGreaterEqual(len(self.records("plugin.start")), 4)
         self.assertEqual(collections.Counter((len(r), r[0]["phase"]) for r in controller.results.values()), {(1, "Succeeded"): 180})
+        # No call that had its result is made again.
+        recorded = collections.Counter(r["node"] for r in self.records("call") if r.get("phase") == "Succeeded")
+        self.assertEqual((len(recorded), set(recorded.values())), (180, {1}))
         self.assertEqual(agent.terminate(), 0, agent.text())
         self.assert_verifies()
 
-    def test_a_full_disk_ends_the_agent_and_the_next_one_loses_nothing(self):
+    def test_a_full_disk_of_the_journal_ends_the_agent_and_the_next_one_loses_nothing(self):
+        self.fill_the_disk(journal="disk/journal", audit="audit.jsonl")
+
+    def test_a_full_disk_of_the_audit_log_ends_the_agent_and_the_next_one_loses_nothing(self):
+        self.fill_the_disk(journal="journal", audit="disk/audit.jsonl")
+
+    def fill_the_disk(self, journal, audit):
         disk = self.dir / "disk"
         disk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], check=True)
@@ -165,8 +176,8 @@ def answer(h, act, args):
         self.addCleanup(controller.stop)
         nodes = ["n%d" % i for i in range(80)]
         self.api.put(*TASKSETS, taskset({n: {} for n in nodes[:20]}))
-        self.audit = disk / "audit.jsonl"
-        make = lambda: self.agent(journal="disk/journal", audit=self.audit)
+        self.audit = self.dir / audit
+        make = lambda: self.agent(journal=journal, audit=self.audit)
         agent = make()
         self.wait_for(lambda: len(controller.results) == 20, agent)
         with open(disk / "ballast", "wb", buffering=0) as ballast:
@@ -178,13 +189,90 @@ def answer(h, act, args):
         self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {n: template(n) for n in nodes[20:]}}})
         self.assertEqual(agent.wait(), 1, agent.text())
         ended = time.monotonic()
+        self.assertIn("the journal in" if journal.startswith("disk") else "the audit log", agent.text())
         self.assertIn("can't be written", agent.text())
+        # Of what could not be recorded nothing has left. The last line may be torn.
+        recorded = {json.loads(line).get("node") for line in self.audit.read_text().split("\n")[:-1]}
+        self.assertLessEqual(set(controller.results), recorded)
+        self.assertLess(len(controller.results), 80)
         (disk / "ballast").unlink()
         agent = make()
         self.wait_for(lambda: len(controller.results) == 80, agent)
         time.sleep(0.3)
         self.assertEqual(agent.terminate(), 0, agent.text())
         self.assert_each_result_is_one(controller, nodes, sidecar, [ended])
+
+    def test_jumps_of_the_wall_clock_move_no_task_no_lease_and_no_requeue(self):
+        """The agent's own wall clock, by a preloaded library: the machine's would be everybody's."""
+        clock = self.dir / "clock"
+
+        def jump(hours):
+            with open(clock, "r+b" if clock.exists() else "wb") as file:
+                file.write(struct.pack("<q", int(hours * 3600e9)))
+        shifted = {"LD_PRELOAD": os.environ["SHIFTED_CLOCK_LIBRARY"], "SHIFTED_CLOCK": str(clock)}
+        # The API server's certificate is to be good from a day ago to a day from now.
+        jump(-24)
+        self.api.stop()
+        certificates(self.dir, env={**os.environ, **shifted})
+        self.api.start()
+        random_ = random.Random(SEED)
+
+        def answer(call):
+            time.sleep(0.02)
+            if call["node"].startswith("wait") and call["node"] not in waited:
+                waited[call["node"]] = time.monotonic()
+                return {"node": {"phase": "Running"}, "requeue": "2s"}
+            return {"node": {"phase": "Succeeded", "message": "ok"}}
+        waited = {}
+        sidecar = self.sidecar(answer)
+        controller = Controller(self.api)
+        self.addCleanup(controller.stop)
+        nodes = ["n%03d" % i for i in range(100)] + ["wait%d" % i for i in range(10)]
+        jump(0)
+        make = lambda name: self.agent("--all", "--lease", "bulkhead", workflow="", name=name, env=shifted)
+        first = make("-1")
+        self.wait_for(lambda: "lease is held" in first.text(), first)
+        standby = make("-2")
+        self.wait_for(lambda: "standing by" in standby.text(), standby)
+        holder = self.api.get(*LEASES, "bulkhead")["spec"]["holderIdentity"]
+        # For longer than the lease lasts.
+        end = time.monotonic() + 12
+        batch = 0
+        while time.monotonic() < end:
+            jump(random_.choice([-6, -1, -0.1, 0.1, 1, 6]))
+            if batch < len(nodes):
+                self.api.put(*TASKSETS, taskset({n: {} for n in nodes[:batch + 10]})) if batch == 0 else self.api.change(
+                    *TASKSETS, "wf", {"spec": {"tasks": {n: template(n) for n in nodes[batch:batch + 10]}}})
+                batch += 10
+            time.sleep(0.3)
+        self.wait_for(lambda: len(controller.results) == len(nodes), first)
+        self.assertEqual(self.api.get(*LEASES, "bulkhead")["spec"]["holderIdentity"], holder)
+        self.assertNotIn("lease is held", standby.text())
+        self.assertNotIn("lease is lost", first.text())
+        # Nothing ran twice, and a requeue took the time it asked for.
+        calls = collections.defaultdict(list)
+        for call in sidecar.calls:
+            calls[call["node"]].append(call["begun"])
+        self.assertEqual({n: len(c) for n, c in calls.items()}, {n: 2 if n.startswith("wait") else 1 for n in nodes})
+        for node, begun in waited.items():
+            self.assertTrue(1.9 < calls[node][1] - begun < 5, (node, calls[node], begun))
+        # Killed while a task waits, and set back: its requeue does not take hours more.
+        self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {"wait-long": template("wait-long")}}})
+        self.wait_for(lambda: self.api.nodes().get("wait-long", {}).get("phase") == "Running", first)
+        first.kill()
+        standby.kill()
+        jump(-6)
+        first = make("-1")
+        self.wait_for(lambda: "wait-long" in controller.results, first)
+        self.assertEqual(len([c for c in sidecar.calls if c["node"] == "wait-long"]), 2)
+        self.assertEqual(collections.Counter(len(r) for r in controller.results.values()), {1: len(nodes) + 1})
+        self.assertEqual(first.terminate(), 0, first.text())
+        self.audit = self.dir / "audit-1.jsonl"
+        self.assert_verifies()
+        times = [r["time"] for r in self.records()]
+        self.assertEqual(times, sorted(times))
+        # It was the agent's clock that jumped.
+        self.assertGreater(times[-1], time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 5 * 3600)))
 
     def test_a_partition_delays_results_and_does_no_more(self):
         ip = lambda *a: subprocess.run(["ip", *a], check=True, capture_output=True)

@@ -1,5 +1,6 @@
 """`bulkhead agent main` and `init` against an API server: the task set comes to its results whatever happens between."""
 
+import hashlib
 import http.server
 import json
 import os
@@ -162,6 +163,32 @@ def answer(h, act, args):
         self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {"b": template("b")}}})
         self.wait_phases(agent, {"a": "Succeeded", "b": "Succeeded"})
 
+    def test_in_a_pod_it_finds_the_api_server_and_its_account_where_they_are(self):
+        self.sidecar()
+        account = self.dir / "account"
+        account.mkdir()
+        (account / "token").write_text("projected-token-1\n")
+        (account / "namespace").write_text("argo")
+        (account / "ca.crt").write_bytes((self.dir / "ca.crt").read_bytes())
+        self.api.tokens = {"projected-token-1"}
+        self.api.put(*TASKSETS, taskset({"a": {}}))
+        self.kubeconfig = None
+        argoexec = self.dir / "argoexec"
+        os.symlink(BULKHEAD, argoexec)
+        place = "/var/run/secrets/kubernetes.io"
+        script = 'mount -t tmpfs none /var/run && mkdir -p %s && ln -s "$0" %s/serviceaccount && exec "$@"' % (place, place)
+        agent = self.agent(program=argoexec, prefix=("unshare", "-m", "sh", "-c", script, account),
+                           env={"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.api.port)})
+        self.wait_phases(agent, {"a": "Succeeded"})
+        # kubelet replaces it long before it ends.
+        (account / "token").write_text("projected-token-2\n")
+        self.api.tokens = {"projected-token-2"}
+        self.api.cut()
+        self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {"b": template("b")}}})
+        self.wait_phases(agent, {"a": "Succeeded", "b": "Succeeded"})
+        self.assertEqual(agent.terminate(), 0, agent.text())
+        self.assertNotIn("projected-token", agent.text() + self.audit.read_text())
+
     def test_a_server_of_another_authority_or_name_gets_nothing(self):
         self.sidecar()
         other = self.dir / "other"
@@ -267,6 +294,22 @@ class AgentSurvives(KubeCase):
         self.assertEqual(agent.terminate(), 0, agent.text())
         self.assert_verifies()
 
+    def test_a_bookmark_spares_a_list(self):
+        self.sidecar()
+        self.api.put(*TASKSETS, taskset({"a": {}}))
+        agent = self.agent("--metrics-listen", "127.0.0.1:0")
+        self.wait_phases(agent, {"a": "Succeeded"})
+        # What the watch is not about moves the version on, past what is kept of the past.
+        self.api.put("", "configmaps", {"metadata": {"name": "other"}})
+        self.wait_for(lambda: self.api.bookmarked >= self.api.version, agent)
+        watches = self.api.count("watch")
+        self.api.compact()
+        self.api.cut()
+        self.wait_for(lambda: self.api.count("watch") > watches, agent)
+        self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {"b": template("b")}}})
+        self.wait_phases(agent, {"a": "Succeeded", "b": "Succeeded"})
+        self.assertEqual(agent.metric("bulkhead_task_set_lists_total"), 1)
+
     def test_retry_after_is_honoured(self):
         self.sidecar()
         times = []
@@ -355,6 +398,51 @@ class AgentSurvives(KubeCase):
         self.wait_phases(agent, {"a": "Error"})
         self.assertIn("during the call", self.api.nodes()["a"]["message"])
         self.assertEqual(len(sidecar.calls), 1)
+
+    def test_a_call_in_flight_is_repeated_with_its_key_and_a_raised_attempt(self):
+        gate = threading.Event()
+        sidecar = self.sidecar(lambda call: gate.wait(60) and {"node": {"phase": "Succeeded", "message": "ok"}})
+        self.api.put(*TASKSETS, taskset({"a": {}}))
+        for life in (1, 2):
+            agent = self.agent("--in-flight", "repeat")
+            self.wait_for(lambda: len(sidecar.calls) == life, agent)
+            agent.kill()
+        gate.set()
+        agent = self.agent("--in-flight", "repeat")
+        self.wait_phases(agent, {"a": "Succeeded"})
+        self.assertEqual([(c["key"], c["attempt"]) for c in sidecar.calls], [(self.key("a"), n) for n in (1, 2, 3)])
+        self.assertEqual(agent.terminate(), 0, agent.text())
+        self.assertEqual([r["applied"] for r in self.records("call")], [True])
+
+    def key(self, node, generation=0, step=0):
+        """The idempotency key of a task of `wf`: the same in whichever process."""
+        return hashlib.sha256(("%s/%s\n%d\n%d" % (UID, node, generation, step)).encode()).hexdigest()[:32]
+
+    def test_a_task_that_is_tried_again_keeps_its_keys_over_a_kill(self):
+        gate = threading.Event()
+        replies = iter([{"node": {"phase": "Failed", "message": "first"}}, None,
+                        {"node": {"phase": "Running", "message": "half"}, "requeue": "2s"}, {"node": {"phase": "Succeeded"}}])
+        sidecar = self.sidecar(lambda call: next(replies) or gate.wait(60) or {})
+        controller = Controller(self.api)
+        self.addCleanup(controller.stop)
+        self.api.put(*TASKSETS, taskset({"a": {}}))
+        agent = self.agent()
+        self.wait_for(lambda: "a" in controller.results and not self.api.get(*TASKSETS, "wf")["spec"]["tasks"], agent)
+        self.wait_for(lambda: '"op":"retire"' in (self.dir / "journal" / "journal").read_text(), agent)
+        self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {"a": template("a")}}})
+        self.wait_for(lambda: len(sidecar.calls) == 2, agent)
+        agent.kill()  # during the second's first call
+        agent = self.agent()
+        self.wait_for(lambda: self.api.nodes().get("a", {}).get("phase") == "Running", agent)
+        agent.kill()  # while it waits for its second
+        agent = self.agent()
+        self.wait_for(lambda: len(controller.results["a"]) == 2, agent)
+        gate.set()
+        self.assertEqual([(c["key"], c["attempt"]) for c in sidecar.calls],
+                         [(self.key("a"), 1), (self.key("a", 1), 1), (self.key("a", 1), 2), (self.key("a", 1, 1), 1)])
+        self.assertEqual([r["phase"] for r in controller.results["a"]], ["Failed", "Succeeded"])
+        self.assertEqual(agent.terminate(), 0, agent.text())
+        self.assert_verifies()
 
     def test_a_requeue_goes_on_after_a_kill_from_what_was_reported(self):
         replies = iter([{"node": {"phase": "Running", "message": "kept", "progress": "1/2"}, "requeue": "2s"},

@@ -75,6 +75,24 @@ class Operation(BulkheadCase):
         self.assertEqual(len(self.records("policy.reload")), 3)
         self.assertIn("what was in force stays", err)
 
+    def test_a_broken_egress_policy_of_the_same_files_leaves_both_kinds_in_force(self):
+        gateway = Gateway(self, [plugin("good", OK_ANSWER, 14355)])
+        digest = json.loads(gateway.admin("/readyz")[1])["policy"]["digest"]
+        egress = {"apiVersion": "bulkhead.dev/v1alpha1", "kind": "HttpEgressPolicy", "metadata": {"name": "web"},
+                  "spec": {"match": {"namespaces": ["*"], "templates": ["*"]}, "alow": []}}
+        self.replace(gateway.policy_file, policy("somebody-else") + "\n---\n" + json.dumps(egress))
+        gateway.wait_for(lambda: gateway.metric("bulkhead_policy_reload_error") == 1, "the broken document is told")
+        self.assertIn("alow", json.loads(gateway.admin("/readyz")[1])["policy"]["reloadError"])
+        self.assertEqual(gateway.execute("good", {})["node"]["phase"], "Succeeded", "the mutation policy did not change alone")
+
+        egress["spec"] = {"match": egress["spec"]["match"], "allow": []}
+        self.replace(gateway.policy_file, policy("somebody-else") + "\n---\n" + json.dumps(egress))
+        gateway.wait_for(lambda: gateway.metric("bulkhead_policy_reload_error") == 0, "the next file is taken")
+        gateway.wait_for(lambda: gateway.execute("good", {})["node"]["phase"] == "Error", "and is in force")
+        reloads = self.records("policy.reload")
+        self.assertEqual([(r["ok"], r["policyDigest"] == digest) for r in reloads], [(False, True), (True, False)])
+        gateway.stop()
+
     def test_a_new_token_is_taken_at_once_and_a_bad_file_leaves_the_old_one(self):
         gateway = Gateway(self, [plugin("good", OK_ANSWER, 14355)])
         gateway.token_file.write_text(OTHER_TOKEN + "\n")

@@ -1,5 +1,6 @@
 """What the tests of `bulkhead agent` share: an API server, a controller, a sidecar, and the agent beside them."""
 
+import http.client
 import http.server
 import json
 import os
@@ -155,6 +156,28 @@ class Agent:
     def text(self):
         return pathlib.Path(self.log).read_text(errors="replace")
 
+    # --- as who operates it sees it; needs --metrics-listen 127.0.0.1:0 ---
+
+    def admin(self, path, method="GET"):
+        self.case.wait_for(lambda: "are served" in self.text(), self)
+        port = int(re.search(r'are served","address":"127\.0\.0\.1:(\d+)"', self.text()).group(1))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request(method, path)
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
+
+    def ready(self):
+        status, text = self.admin("/readyz")
+        return status, json.loads(text)
+
+    def metric(self, name, labels=""):
+        for line in self.admin("/metrics")[1].splitlines():
+            if line.startswith(name + ("{" + labels + "}" if labels else " ")):
+                return int(line.rsplit(" ", 1)[1])
+        return 0
+
 
 class KubeCase(BulkheadCase):
     def setUp(self):
@@ -185,7 +208,8 @@ class KubeCase(BulkheadCase):
         if workflow:
             environment.update({"ARGO_WORKFLOW_NAME": workflow, "ARGO_WORKFLOW_UID": UID})
         environment.update(env or {})
-        command = [*prefix, program or BULKHEAD, "agent", "main", "--kubeconfig", self.kubeconfig, "--tokens", self.tokens,
+        cluster = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []
+        command = [*prefix, program or BULKHEAD, "agent", "main", *cluster, "--tokens", self.tokens,
                    "--policy", self.policy_file, "--journal", self.dir / (journal + name),
                    "--audit", audit or self.dir / ("audit%s.jsonl" % name),
                    "--loglevel", level, "--log-format", "json", "--gloglevel", "0", *args]

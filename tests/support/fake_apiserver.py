@@ -28,10 +28,10 @@ OUTPUTS = {"artifacts": list, "exitCode": str, "parameters": list, "result": str
 RESULT = {"message": str, "outputs": dict, "phase": str, "progress": str}
 
 
-def certificates(folder):
+def certificates(folder, env=None):
     """A CA and a server certificate for localhost and 127.0.0.1, made with the openssl program."""
     folder = pathlib.Path(folder)
-    run = lambda *a: subprocess.run(["openssl", *a], cwd=folder, check=True, capture_output=True)
+    run = lambda *a: subprocess.run(["openssl", *a], cwd=folder, check=True, capture_output=True, env=env)
     ec = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     run("req", "-x509", *ec, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=test-ca",
         "-addext", "basicConstraints=critical,CA:TRUE")
@@ -115,6 +115,7 @@ class FakeApiServer:
         self.faults = []    # functions of (verb, resource) to None or a dict: status, retry_after, close, delay, after
         self.reject = None  # function of a merged object to None or (status, message)
         self.bookmark_every = 0.5
+        self.bookmarked = 0  # the version of the last bookmark that was sent
         self.server = None
         self.generation = 0  # of the listener: watches of an older one end
         self.connections = set()
@@ -487,5 +488,8 @@ class Exchange(BaseHTTPRequestHandler):
                 if self.query.get("allowWatchBookmarks") == "true":
                     send("BOOKMARK", {"kind": "WorkflowTaskSet", "apiVersion": "argoproj.io/v1alpha1",
                                       "metadata": {"resourceVersion": str(version)}})
+                    with api.changed:
+                        api.bookmarked = version
+                        api.changed.notify_all()
         self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()

@@ -36,6 +36,7 @@ bool WouldBlock() {
 struct Relay::Connection {
   UniqueFd client;
   UniqueFd plugin;
+  std::shared_ptr<const certs::TlsContext::State> context;  // may be another one's by now; `ssl` borrows it
   certs::SslPtr ssl;
   Buffer to_plugin, to_client;
   bool verified = false;
@@ -53,7 +54,8 @@ void Relay::Add(UniqueFd client) {
   if (context_ == nullptr || (connections_.size() >= kMostConnections && !MakeRoom())) return;
   auto connection = std::make_unique<Connection>();
   ::fcntl(client.get(), F_SETFL, O_NONBLOCK);
-  connection->ssl = certs::NewConnection(*context_->state());
+  connection->context = context_->state();
+  connection->ssl = certs::NewConnection(*connection->context);
   if (connection->ssl == nullptr || SSL_set_fd(connection->ssl.get(), client.get()) != 1) return;
   connection->client = std::move(client);
   if (!WatchClient(*connection)) return;

@@ -24,7 +24,7 @@ class Relay {
   Relay(int epoll, uint16_t port);
   ~Relay();
 
-  // Before it no connection is accepted.
+  // Before it no connection is accepted; a later one is for connections from then on.
   void SetContext(certs::TlsContext context) { context_ = std::make_unique<certs::TlsContext>(std::move(context)); }
   // Takes a connected stream socket. When there are too many, it takes the place of one that has not proved who it
   // is, or is closed at once.

@@ -17,6 +17,7 @@ namespace {
 
 using Stage = Remembered::Stage;
 
+constexpr auto kWait = std::chrono::seconds(7);
 const std::vector<std::string> kKeys = {"uid/a", "uid/b", "uid/\u00fc\n\"c"};
 
 Value Node(const std::string& phase, const std::string& message) {
@@ -29,7 +30,8 @@ Value Node(const std::string& phase, const std::string& message) {
 std::string Told(const Remembered& remembered) {
   return std::to_string(static_cast<int>(remembered.stage)) + "/" + std::to_string(remembered.step) + "/" +
          std::to_string(remembered.attempt) + "/" + ToJson(remembered.node) + "/" +
-         std::to_string(remembered.due.time_since_epoch() / std::chrono::milliseconds(1));
+         std::to_string(remembered.due.time_since_epoch() / std::chrono::milliseconds(1)) + "/" +
+         std::to_string(remembered.wait / std::chrono::milliseconds(1));
 }
 
 class JournalTest : public ::testing::Test {
@@ -47,7 +49,8 @@ class JournalTest : public ::testing::Test {
 
   static std::map<std::string, std::string> All(const Journal& journal) {
     std::map<std::string, std::string> all;
-    for (const std::string& key : kKeys) all[key] = Told(journal.Recall(key));
+    for (const std::string& key : kKeys)
+      all[key] = std::to_string(journal.Generation(key)) + ": " + Told(journal.Recall(key));
     return all;
   }
 
@@ -55,17 +58,48 @@ class JournalTest : public ::testing::Test {
   static void Live(Journal& journal, const std::function<void()>& after) {
     const WallTime due{std::chrono::milliseconds(1'700'000'000'123)};
     const std::vector<std::function<Status()>> steps = {
-        [&] { return journal.Start(kKeys[0], 0, 1); },
-        [&] { return journal.Start(kKeys[1], 0, 1); },
-        [&] { return journal.Interim(kKeys[1], 1, Node("Running", "half"), due); },
-        [&] { return journal.Final(kKeys[0], Node("Succeeded", "done")); },
-        [&] { return journal.Start(kKeys[1], 1, 1); },
-        [&] { return journal.Start(kKeys[1], 1, 2); },
-        [&] { return journal.Delivered(std::vector<std::string>{kKeys[0]}); },
-        [&] { return journal.Start(kKeys[2], 0, 1); },
-        [&] { return journal.Final(kKeys[2], Node("Failed", "line\nbreak")); },
-        [&] { return journal.Forget(std::vector<std::string>{kKeys[0]}); },
-        [&] { return journal.Final(kKeys[1], Node("Error", "\U0001F6A2")); },
+        [&] {
+          return journal.Start({kKeys[0], 0}, 0, 1);
+        },
+        [&] {
+          return journal.Start({kKeys[1], 0}, 0, 1);
+        },
+        [&] {
+          return journal.Interim({kKeys[1], 0}, 1, Node("Running", "half"), due, kWait);
+        },
+        [&] {
+          return journal.Final({kKeys[0], 0}, Node("Succeeded", "done"));
+        },
+        [&] {
+          return journal.Start({kKeys[1], 0}, 1, 1);
+        },
+        [&] {
+          return journal.Start({kKeys[1], 0}, 1, 2);
+        },
+        [&] {
+          return journal.Delivered(std::vector<TaskKey>{{kKeys[0], 0}});
+        },
+        [&] {
+          return journal.Start({kKeys[2], 0}, 0, 1);
+        },
+        [&] {
+          return journal.Final({kKeys[2], 0}, Node("Failed", "line\nbreak"));
+        },
+        [&] {
+          return journal.Retire(std::vector<TaskKey>{{kKeys[0], 0}, {kKeys[2], 0}});
+        },
+        [&] {
+          return journal.Start({kKeys[2], 1}, 0, 1);
+        },
+        [&] {
+          return journal.Final({kKeys[2], 1}, Node("Failed", "line\nbreak"));
+        },
+        [&] {
+          return journal.Forget(std::vector<TaskKey>{{kKeys[0], 1}});
+        },
+        [&] {
+          return journal.Final({kKeys[1], 0}, Node("Error", "\U0001F6A2"));
+        },
     };
     for (const auto& step : steps) {
       const Status status = step();
@@ -92,14 +126,49 @@ TEST_F(JournalTest, ItRemembersEachStageOverARestart) {
   const Remembered c = journal->Recall(kKeys[2]);
   EXPECT_EQ(c.stage, Stage::kFinal);
   EXPECT_EQ(c.node.Find("message")->text, "line\nbreak");
+  EXPECT_EQ(journal->Generation(kKeys[1]), 0);
+  EXPECT_EQ(journal->Generation(kKeys[2]), 1);
+}
+
+TEST_F(JournalTest, WhatIsToldOfAPastGenerationIsOfNoConsequence) {
+  const TaskKey past = {"uid/a", 0};
+  const TaskKey present = {"uid/a", 1};
+  std::unique_ptr<Journal> journal = Open();
+  ASSERT_TRUE(journal->Start(past, 0, 1).ok());
+  ASSERT_TRUE(journal->Retire(std::vector<TaskKey>{past}).ok());
+  EXPECT_EQ(journal->Recall("uid/a").stage, Stage::kUnknown);
+  ASSERT_TRUE(journal->Start(present, 4, 2).ok());
+  // All that the agent may still have to say of the first.
+  ASSERT_TRUE(journal->Start(past, 0, 9).ok());
+  ASSERT_TRUE(journal->Interim(past, 1, Node("Running", "past"), {}, kWait).ok());
+  ASSERT_TRUE(journal->Final(past, Node("Failed", "past")).ok());
+  ASSERT_TRUE(journal->Delivered(std::vector<TaskKey>{past}).ok());
+  ASSERT_TRUE(journal->Forget(std::vector<TaskKey>{past}).ok());
+  ASSERT_TRUE(journal->Retire(std::vector<TaskKey>{past}).ok());
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_EQ(journal->Generation("uid/a"), 1);
+    EXPECT_EQ(journal->Recall("uid/a").stage, Stage::kStarted);
+    EXPECT_EQ(journal->Recall("uid/a").step, 4U);
+    EXPECT_EQ(journal->Recall("uid/a").attempt, 2);
+    journal.reset();
+    journal = Open();
+  }
+  ASSERT_TRUE(journal->Delivered(std::vector<TaskKey>{present}).ok());
+  EXPECT_EQ(journal->Recall("uid/a").stage, Stage::kDelivered);
+  EXPECT_EQ(journal->Generation("uid/a"), 1);
+  // With its workflow all of it is gone, and nothing of another.
+  ASSERT_TRUE(journal->Start({"uid2/a", 0}, 0, 1).ok());
+  ASSERT_TRUE(journal->ForgetAll("uid/").ok());
+  EXPECT_EQ(journal->Generation("uid/a"), 0);
+  EXPECT_EQ(journal->size(), 1U);
 }
 
 TEST_F(JournalTest, AStartedStepKeepsWhatTheRepliesBeforeItCameTo) {
   const WallTime due{std::chrono::milliseconds(5)};
   {
     auto journal = Open();
-    ASSERT_TRUE(journal->Interim("uid/a", 3, Node("Running", "kept"), due).ok());
-    ASSERT_TRUE(journal->Start("uid/a", 3, 2).ok());
+    ASSERT_TRUE(journal->Interim({"uid/a", 0}, 3, Node("Running", "kept"), due, kWait).ok());
+    ASSERT_TRUE(journal->Start({"uid/a", 0}, 3, 2).ok());
   }
   const Remembered a = Open()->Recall("uid/a");
   EXPECT_EQ(a.stage, Stage::kStarted);
@@ -129,7 +198,7 @@ TEST_F(JournalTest, TruncatedAtAnyByteItKnowsExactlyTheWholeRecords) {
     ASSERT_EQ(All(*journal), expected);
     // And it goes on from there; each time would take long.
     if (length % 16 != 0) continue;
-    ASSERT_TRUE(journal->Start("uid/more", 0, 1).ok());
+    ASSERT_TRUE(journal->Start({"uid/more", 0}, 0, 1).ok());
     journal.reset();
     journal = Open();
     ASSERT_EQ(journal->cut_bytes(), 0U);
@@ -165,10 +234,10 @@ TEST_F(JournalTest, CompactionForgetsThePastAndNothingElse) {
   {
     auto journal = Open(options);
     Live(*journal, [] {});
-    ASSERT_TRUE(journal->Start("uid/open", 0, 7).ok());
+    ASSERT_TRUE(journal->Start({"uid/open", 0}, 0, 7).ok());
     size_t largest = 0;
     for (int i = 0; i < 3000; ++i) {
-      const std::vector<std::string> key = {"uid/n" + std::to_string(i)};
+      const std::vector<TaskKey> key = {{"uid/n" + std::to_string(i), 0}};
       ASSERT_TRUE(journal->Start(key[0], 0, 1).ok());
       ASSERT_TRUE(journal->Final(key[0], Node("Succeeded", std::string(100, 'x'))).ok());
       ASSERT_TRUE(journal->Delivered(key).ok());
@@ -203,10 +272,10 @@ TEST_F(JournalTest, AFullDiskEndsItAndTheNextOpensWhatWasWhole) {
     Live(*journal, [] {});
     const rlimit small = {Bytes().size() + 10, old.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-    EXPECT_FALSE(journal->Start("uid/late", 0, 1).ok());
+    EXPECT_FALSE(journal->Start({"uid/late", 0}, 0, 1).ok());
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
     // For good: what the file holds is not known.
-    EXPECT_FALSE(journal->Start("uid/later", 0, 1).ok());
+    EXPECT_FALSE(journal->Start({"uid/later", 0}, 0, 1).ok());
     EXPECT_FALSE(journal->Sync().ok());
   }
   auto journal = Open();

@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <thread>
 
@@ -126,6 +128,51 @@ TEST_F(ExecutorTest, ANameIsResolvedOnceAndWhatWasCheckedIsConnectedTo) {
   EXPECT_EQ(lookups_, 1);
   ASSERT_EQ(outcome.hops.size(), 1U);
   EXPECT_EQ(outcome.hops[0].address, "127.0.0.1");
+}
+
+TEST_F(ExecutorTest, ATaskIsJudgedByThePoliciesInForceWhenItBegins) {
+  char folder[] = "/tmp/bulkhead-egress-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string file = std::string(folder) + "/p.yaml";
+  const auto write = [&](const std::string& name, const std::string& rules) {
+    std::ofstream(file) << "{apiVersion: bulkhead.dev/v1alpha1, kind: HttpEgressPolicy, metadata: {name: " + name +
+                               "}, spec: {match: {namespaces: [\"*\"], templates: [\"*\"]}, allow: [" + rules + "]}}";
+  };
+  Server server({To("/again"), Ok("hello")});
+  write("open",
+        "{id: a, hosts: [a.example.com], schemes: [http], ports: [" + server.port() + "], addresses: [loopback]}");
+  EgressHolder holder;
+  auto policies = policy::Holder::Load({file}, &holder);
+  ASSERT_TRUE(policies.ok()) << policies.error().message();
+  const std::string http = R"({"url": "http://a.example.com:)" + server.port() + R"(/"})";
+  const JsonParse parsed = ParseJson(http);
+  ASSERT_TRUE(parsed.ok);
+  // The files change while the first task follows its redirect.
+  options_.resolver = [&, lookups = 0](const std::string&, SteadyTime,
+                                       const std::atomic<bool>&) mutable -> Result<std::vector<IpAddress>> {
+    if (++lookups == 2) {
+      write("closed", "");
+      EXPECT_EQ((*policies)->Refresh().kind, policy::Reload::Kind::kReplaced);
+    }
+    return std::vector<IpAddress>{*ParseAddress("127.0.0.1")};
+  };
+  options_.holder = &holder;
+  Executor executor(options_);
+  const auto execute = [&] {
+    return executor.Execute({"ns", "t", &parsed.value}, std::chrono::steady_clock::now() + std::chrono::seconds(30));
+  };
+  const HttpOutcome during = execute();
+  EXPECT_EQ(during.result, "hello") << during.message;
+  const HttpOutcome after = execute();
+  EXPECT_EQ(after.stop, HttpStop::kPolicy);
+  EXPECT_NE(after.message.find("egress policy closed"), std::string::npos) << after.message;
+
+  // Half a file is not put in force: what is wrong is of the other kind.
+  write("open", "{id: a, hosts: [a.example.com]}");
+  std::ofstream(file, std::ios::app) << "\n---\nkind: MutationPolicy\n";
+  EXPECT_EQ((*policies)->Refresh().kind, policy::Reload::Kind::kKept);
+  EXPECT_EQ(holder.Get()->Names(), std::vector<std::string>{"closed"});
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(ExecutorTest, ARedirectToANameThatNowLeadsElsewhereIsRefused) {

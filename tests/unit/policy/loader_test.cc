@@ -153,9 +153,9 @@ class HolderTest : public ::testing::Test {
 
 TEST_F(HolderTest, ABrokenFileLeavesTheOldPoliciesInForce) {
   Write(kHead);
-  auto first = LoadPolicies({folder_});
-  ASSERT_TRUE(first.ok());
-  Holder holder(std::move(*first), {folder_});
+  auto loaded = Holder::Load({folder_});
+  ASSERT_TRUE(loaded.ok());
+  Holder& holder = **loaded;
   const auto before = holder.Get();
   EXPECT_EQ(holder.Refresh().kind, Reload::Kind::kUnchanged);
   EXPECT_EQ(holder.Get(), before);
@@ -175,6 +175,69 @@ TEST_F(HolderTest, ABrokenFileLeavesTheOldPoliciesInForce) {
   EXPECT_EQ(holder.Get()->policies()[0].allow.size(), 1U);
   EXPECT_FALSE(holder.Broken().has_value());
   EXPECT_TRUE(before->policies()[0].allow.empty()) << "who holds the old set keeps it";
+}
+
+// A kind of its own: the documents that say `kind: Other`, all in force or none.
+class OtherKind : public Companion {
+ public:
+  Result<std::function<void()>> Read(const std::vector<PolicyText>& texts) override {
+    size_t found = 0;
+    for (const PolicyText& text : texts) {
+      if (text.text.find("wrong") != std::string::npos) return Error(Code::kInvalidInput, text.file + ": is wrong");
+      found += text.text.find("kind: HttpEgressPolicy") != std::string::npos ? 1U : 0U;
+    }
+    return std::function<void()>([this, found] { in_force = found; });
+  }
+  size_t in_force = 0;
+};
+
+TEST_F(HolderTest, KindsOfOneFileComeIntoForceTogetherOrNotAtAll) {
+  const std::string other = "---\nkind: HttpEgressPolicy\n";
+  Write(kHead);
+  OtherKind companion;
+  auto loaded = Holder::Load({folder_}, &companion);
+  ASSERT_TRUE(loaded.ok());
+  Holder& holder = **loaded;
+  EXPECT_EQ(companion.in_force, 0U);
+
+  // Of the other kind only: it is a change, too.
+  Write(kHead + other);
+  EXPECT_EQ(holder.Refresh().kind, Reload::Kind::kReplaced);
+  EXPECT_EQ(companion.in_force, 1U);
+  const auto before = holder.Get();
+
+  const std::string rule = "  allow:\n    - {id: a, path: node.phase}\n";
+  struct Case {
+    const char* what;
+    std::string text;
+    std::vector<std::string> told;
+  };
+  const std::vector<Case> cases = {
+      {"the other kind is wrong", kHead + rule + "---\nkind: HttpEgressPolicy\nwrong: 1\n", {"is wrong"}},
+      {"this kind is wrong", std::string(kHead) + "  alow: []\n", {"alow"}},
+      {"both are", std::string(kHead) + "  alow: []\n---\nkind: HttpEgressPolicy\nwrong: 1\n", {"alow", "is wrong"}},
+  };
+  for (const Case& c : cases) {
+    Write(c.text);
+    const Reload kept = holder.Refresh();
+    EXPECT_EQ(kept.kind, Reload::Kind::kKept) << c.what;
+    for (const std::string& told : c.told) EXPECT_NE(kept.error.find(told), std::string::npos) << c.what;
+    EXPECT_EQ(holder.Get(), before) << c.what;
+    EXPECT_EQ(companion.in_force, 1U) << c.what;
+    EXPECT_EQ(holder.Broken(), kept.error) << c.what;
+    EXPECT_FALSE(Holder::Load({folder_}, &companion).ok()) << c.what;
+    EXPECT_EQ(companion.in_force, 1U) << c.what;
+  }
+  Write(kHead);
+  EXPECT_EQ(holder.Refresh().kind, Reload::Kind::kReplaced);
+  EXPECT_EQ(companion.in_force, 0U);
+}
+
+TEST_F(HolderTest, WithoutFilesThereIsNothingToReload) {
+  auto loaded = Holder::Load({});
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_TRUE((*loaded)->Get()->empty());
+  EXPECT_EQ((*loaded)->Refresh().kind, Reload::Kind::kUnchanged);
 }
 
 TEST(PlaintextLoopback, NeedsEveryPolicyOfThePluginToSaySo) {
