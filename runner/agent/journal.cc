@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <limits>
 #include <utility>
 
 #include "runner/base/io.h"
@@ -210,18 +211,21 @@ Status Journal::Apply(const Value& record, Entries& entries) {
     }
     return OkStatus();
   }
+  const int64_t step = NumberOf(record, "step");
+  const int64_t attempt = NumberOf(record, "attempt");
+  const Value* const node = record.Find(op == "final" ? "result" : "node");
+  if (step < 0 || attempt < 0 || attempt > std::numeric_limits<int>::max() || (node != nullptr && !node->is_object()))
+    return Error(Code::kCorrupt, "a record of another form than this version writes");
   Entry& entry = entries[TextOf(record, "key")];
   if (op == "start") {
     entry.stage = Remembered::Stage::kStarted;
-    entry.step = static_cast<uint64_t>(NumberOf(record, "step"));
-    entry.attempt = static_cast<int>(NumberOf(record, "attempt"));
+    entry.step = static_cast<uint64_t>(step);
+    entry.attempt = static_cast<int>(attempt);
   } else if (op == "interim") {
-    const Value* const node = record.Find("node");
-    entry = {Remembered::Stage::kInterim, static_cast<uint64_t>(NumberOf(record, "step")), 0,
-             node == nullptr ? "" : ToJson(*node), NumberOf(record, "due")};
+    entry = {Remembered::Stage::kInterim, static_cast<uint64_t>(step), 0, node == nullptr ? "" : ToJson(*node),
+             NumberOf(record, "due")};
   } else if (op == "final") {
-    const Value* const result = record.Find("result");
-    entry = {Remembered::Stage::kFinal, 0, 0, result == nullptr ? "" : ToJson(*result), 0};
+    entry = {Remembered::Stage::kFinal, 0, 0, node == nullptr ? "" : ToJson(*node), 0};
   } else {
     return Error(Code::kCorrupt, "a record that is not known");
   }

@@ -177,7 +177,8 @@ std::optional<__int128> ParseQuantityMilli(std::string_view text) {
       break;
     }
   }
-  if (!digits || decimals > 18) return std::nullopt;
+  // With more decimals the comparison below would not fit.
+  if (!digits || decimals > 16) return std::nullopt;
   const std::string_view suffix = text.substr(at);
   __int128 numerator = 1000;
   if (suffix == "m") {

@@ -290,10 +290,10 @@ class AgentSession {
       sink.Drop(workflow, nodes);
     };
     source::KubernetesSource source(*client_, log_, metrics_, journal_.get(), options, on_gone_tasks,
-                                    [&](source::KubernetesSource::End end) {
+                                    [&](source::TaskSets::End end) {
                                       completed_ = true;
                                       // Of a task set that is gone nothing can be delivered any more.
-                                      if (end == source::KubernetesSource::End::kDeleted) return agent.Abort();
+                                      if (end == source::TaskSets::End::kDeleted) return agent.Abort();
                                       agent.Interrupt();
                                     });
     log_.Log(LogLevel::kInfo, "the agent runs",

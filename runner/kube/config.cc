@@ -1,5 +1,6 @@
 #include "runner/kube/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <optional>
@@ -23,6 +24,11 @@ Status ParsePort(std::string_view text, uint16_t& port) {
   return OkStatus();
 }
 
+// Goes into a line of a request's head.
+bool FitsHeader(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7F; });
+}
+
 // "https://host:port/base"
 Status ParseServer(std::string_view url, ClusterConfig& config) {
   constexpr std::string_view kHttps = "https://";
@@ -43,13 +49,17 @@ Status ParseServer(std::string_view url, ClusterConfig& config) {
     if (close == std::string_view::npos) return Error(Code::kInvalidInput, "server: \"[\" without \"]\"");
     config.host = std::string(authority.substr(1, close - 1));
     port = authority.substr(close + 1);
+    if (!port.empty() && port.front() != ':') return Error(Code::kInvalidInput, "server: only a port may follow \"]\"");
   } else {
     const size_t colon = authority.find(':');
     config.host = std::string(authority.substr(0, colon));
     port = colon == std::string_view::npos ? std::string_view() : authority.substr(colon);
   }
-  if (config.host.empty() || config.host.find('@') != std::string::npos)
+  if (config.host.empty() || config.host.find_first_of("@?#") != std::string::npos)
     return Error(Code::kInvalidInput, "server \"" + EscapeForTerminal(url) + "\" names no host");
+  if (!FitsHeader(url) || config.base_path.find_first_of("?#") != std::string::npos)
+    return Error(Code::kInvalidInput,
+                 "server \"" + EscapeForTerminal(url) + "\" has characters that no URL may have here");
   if (!port.empty()) BULKHEAD_TRY(ParsePort(port.substr(1), config.port));
   config.server_name = config.host;
   return OkStatus();
@@ -57,7 +67,8 @@ Status ParseServer(std::string_view url, ClusterConfig& config) {
 
 class KubeconfigReader {
  public:
-  KubeconfigReader(const std::string& file, const Value& document) : file_(file), document_(document) {}
+  KubeconfigReader(const std::string& file, const Value& document, const FileReader& read)
+      : file_(file), document_(document), read_(read) {}
 
   Result<ClusterConfig> Read(std::string name) {
     if (name.empty()) name = Text(document_, "current-context");
@@ -113,7 +124,7 @@ class KubeconfigReader {
     }
     const std::string path = PathOf(object, key);
     if (path.empty()) return std::string();
-    return ReadFile(path, kMostFile);
+    return read_(path);
   }
 
   Status ReadCluster(const Value& cluster) {
@@ -135,6 +146,7 @@ class KubeconfigReader {
         return At(*refused, std::string(runs) + " is not supported; use a token, a tokenFile or a client certificate");
     }
     config_.token = Secret(Text(user, "token"));
+    if (!FitsHeader(config_.token.Reveal())) return At(user, "the token has characters that no header may hold");
     if (config_.token.empty()) config_.token_file = PathOf(user, "tokenFile");
     BULKHEAD_ASSIGN(config_.certificate, DataOrFile(user, "client-certificate"));
     BULKHEAD_ASSIGN(std::string key, DataOrFile(user, "client-key"));
@@ -144,6 +156,7 @@ class KubeconfigReader {
 
   const std::string& file_;
   const Value& document_;
+  const FileReader& read_;
   ClusterConfig config_;
 };
 
@@ -164,6 +177,10 @@ Result<ClusterConfig> InCluster(const std::function<std::string(const char*)>& e
     return Error(Code::kInvalidInput,
                  "this is no pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set); give --kubeconfig");
   }
+  if (!FitsHeader(config.host)) {
+    return Error(Code::kInvalidInput,
+                 "KUBERNETES_SERVICE_HOST \"" + EscapeForTerminal(config.host) + "\" is no host's name or address");
+  }
   if (auto status = ParsePort(port, config.port); !status.ok())
     return status.error().WithContext("KUBERNETES_SERVICE_PORT");
   config.server_name = config.host;
@@ -179,13 +196,18 @@ Result<ClusterConfig> InCluster(const std::function<std::string(const char*)>& e
   return config;
 }
 
+Result<ClusterConfig> ParseKubeconfig(std::string_view text, const std::string& file, const std::string& context,
+                                      const FileReader& read) {
+  BULKHEAD_ASSIGN(const std::vector<Value> documents, ParseYaml(text, file));
+  if (documents.size() != 1 || !documents.front().is_object())
+    return Error(Code::kInvalidInput, file + ": a kubeconfig is one YAML mapping");
+  return KubeconfigReader(file, documents.front(), read).Read(context);
+}
+
 Result<ClusterConfig> FromKubeconfig(const std::string& file, const std::string& context) {
   auto text = ReadFile(file, kMostFile);
   if (!text.ok()) return Error(Code::kInvalidInput, "--kubeconfig " + text.error().message());
-  BULKHEAD_ASSIGN(const std::vector<Value> documents, ParseYaml(*text, file));
-  if (documents.size() != 1 || !documents.front().is_object())
-    return Error(Code::kInvalidInput, file + ": a kubeconfig is one YAML mapping");
-  return KubeconfigReader(file, documents.front()).Read(context);
+  return ParseKubeconfig(*text, file, context, [](const std::string& path) { return ReadFile(path, kMostFile); });
 }
 
 }  // namespace bulkhead::kube

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "runner/base/result.h"
 #include "runner/base/secret.h"
@@ -36,7 +37,15 @@ struct ClusterConfig {
 // as above when empty. kInvalidInput, saying what is missing.
 Result<ClusterConfig> InCluster(const std::function<std::string(const char*)>& env, const std::string& folder = {});
 
-// `context` empty: the current one. kInvalidInput with file and line.
+// The bytes of a file that a kubeconfig names.
+using FileReader = std::function<Result<std::string>(const std::string& path)>;
+
+// `context` empty: the current one. kInvalidInput with file and line; what `read` returns. `file`: for its folder, to
+// which paths are relative, and for messages.
+Result<ClusterConfig> ParseKubeconfig(std::string_view text, const std::string& file, const std::string& context,
+                                      const FileReader& read);
+
+// The same of a file.
 Result<ClusterConfig> FromKubeconfig(const std::string& file, const std::string& context = {});
 
 }  // namespace bulkhead::kube

@@ -3,9 +3,7 @@
 #include <random>
 #include <utility>
 
-#include "runner/base/fields.h"
-#include "runner/base/text.h"
-#include "runner/source/workflow.h"
+#include "runner/kube/watch_event.h"
 
 namespace bulkhead::source {
 
@@ -13,7 +11,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::string_view kCompleted = "workflows.argoproj.io/completed";
+constexpr std::string_view kNotCompleted = "workflows.argoproj.io/completed!=true";
 constexpr std::string_view kInstance = "workflows.argoproj.io/controller-instanceid";
 constexpr int kPage = 50;  // objects of up to 1.5 MiB each
 constexpr auto kFirstPause = std::chrono::milliseconds(200);
@@ -26,25 +24,6 @@ constexpr auto kWatchGrace = std::chrono::seconds(15);
 std::string TextOf(const Value* object, std::string_view key) {
   const Value* const value = object == nullptr ? nullptr : object->Find(key);
   return value != nullptr && value->is_string() ? value->text : "";
-}
-
-const Value* Path(const Value& object, std::initializer_list<std::string_view> keys) {
-  const Value* at = &object;
-  for (const std::string_view key : keys) {
-    at = at->Find(key);
-    if (at == nullptr) return nullptr;
-  }
-  return at;
-}
-
-const std::vector<Member>& MembersOf(const Value* object) {
-  static const std::vector<Member> kNone;
-  return object == nullptr ? kNone : object->members;
-}
-
-bool IsCompleted(const Value& object) {
-  const Value* const labels = Path(object, {"metadata", "labels"});
-  return TextOf(labels, kCompleted) == "true";
 }
 
 kube::Answer Failed(kube::Failure failure, std::string message) {
@@ -62,22 +41,21 @@ int WatchSeconds() {
 }  // namespace
 
 KubernetesSource::KubernetesSource(kube::Client& client, const Logger& log, Metrics& metrics, agent::Journal* journal,
-                                   KubernetesOptions options, OnGoneTasks on_gone_tasks,
-                                   std::function<void(End)> on_end)
+                                   KubernetesOptions options, TaskSets::OnGoneTasks on_gone_tasks,
+                                   std::function<void(TaskSets::End)> on_end)
     : client_(client),
       log_(log),
       metrics_(metrics),
-      journal_(journal),
       options_(std::move(options)),
-      on_gone_tasks_(std::move(on_gone_tasks)),
-      on_end_(std::move(on_end)) {}
+      sets_(log, metrics, journal, {!options_.workflow.empty(), options_.workflow_uid}, std::move(on_gone_tasks),
+            std::move(on_end)) {}
 
 KubernetesSource::~KubernetesSource() {
   Stop();
 }
 
 void KubernetesSource::Start(agent::TaskQueue& queue) {
-  queue_ = &queue;
+  sets_.GiveTo(queue);
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -90,21 +68,21 @@ std::string KubernetesSource::Selector() const {
   if (!options_.workflow.empty()) return "fieldSelector=" + kube::PercentEncode("metadata.name=" + options_.workflow);
   const std::string instance =
       options_.instance_id.empty() ? "!" + std::string(kInstance) : std::string(kInstance) + "=" + options_.instance_id;
-  return "labelSelector=" + kube::PercentEncode(instance + "," + std::string(kCompleted) + "!=true");
+  return "labelSelector=" + kube::PercentEncode(instance + "," + std::string(kNotCompleted));
 }
 
 // --- the loop -------------------------------------------------------------------------------------
 
 void KubernetesSource::Run() {
   kube::Backoff backoff(kFirstPause, kMostPause);
-  while (!ended_ && !client_.stopped()) {
+  while (!sets_.ended() && !client_.stopped()) {
     std::string version;
     const kube::Answer listed = List(version);
     if (!listed.ok()) {
       if (!Sleep(backoff, listed, "list")) return;
       continue;
     }
-    for (bool relist = false; !relist && !ended_;) {
+    for (bool relist = false; !relist && !sets_.ended();) {
       saw_event_ = false;
       const kube::Answer answer = Watch(version);
       if (saw_event_) backoff.Reset();
@@ -114,7 +92,7 @@ void KubernetesSource::Run() {
                answer.failure == kube::Failure::kUnauthorized || answer.failure == kube::Failure::kRejected ||
                answer.failure == kube::Failure::kNotFound;
       if (answer.ok() && saw_event_) continue;  // its time was over
-      if (!ended_ && !Sleep(backoff, answer, "watch")) return;
+      if (!sets_.ended() && !Sleep(backoff, answer, "watch")) return;
     }
   }
 }
@@ -146,15 +124,11 @@ kube::Answer KubernetesSource::List(std::string& version) {
     const Value* const items = list->Find("items");
     if (items == nullptr) continue;
     for (const Value& object : items->items) {
-      present.insert(TextOf(object.Find("metadata"), "uid"));
-      OnSet(object);
+      present.insert(UidOf(object));
+      sets_.OnSet(object);
     }
-  } while (!next.empty() && !ended_);
-  std::vector<std::string> gone;
-  for (const auto& [uid, set] : sets_) {
-    if (present.find(uid) == present.end()) gone.push_back(uid);
-  }
-  for (const std::string& uid : gone) OnGone(uid, End::kDeleted);
+  } while (!next.empty() && !sets_.ended());
+  sets_.OnListed(present);
   log_.Log(LogLevel::kDebug, "task sets listed", {{"count", std::to_string(sets_.size())}, {"version", version}});
   kube::Answer done;
   done.failure = kube::Failure::kNone;
@@ -172,134 +146,32 @@ kube::Answer KubernetesSource::Watch(std::string& version) {
       {"watch", {"argoproj.io", "v1alpha1", "workflowtasksets", options_.name_space, "", ""}, query, "", ""},
       SteadyClock::now() + std::chrono::seconds(seconds) + kWatchGrace, [&](std::string_view line) {
         failed = !OnLine(line, version, failure);
-        return !failed && !ended_;
+        return !failed && !sets_.ended();
       });
   return failed ? failure : answer;
 }
 
 // False when the watch is of no use any more, for the reason in `failure`.
 bool KubernetesSource::OnLine(std::string_view line, std::string& version, kube::Answer& failure) {
-  auto event = kube::ParseObject(line);
+  const auto event = kube::ReadWatchEvent(line);
   if (!event.ok()) {
-    failure = Failed(kube::Failure::kTransport, "an event cannot be read: " + event.error().message());
+    failure = Failed(kube::Failure::kTransport, event.error().message());
     return false;
   }
-  const std::string type = TextOf(&*event, "type");
-  const Value* const object = event->Find("object");
-  if (object == nullptr) {
-    failure = Failed(kube::Failure::kTransport, "an event without an object");
-    return false;
-  }
-  if (type == "ERROR") {
-    const Value* const code = object->Find("code");
-    const bool gone = code != nullptr && code->text == "410";
-    failure = Failed(gone ? kube::Failure::kGone : kube::Failure::kServer,
-                     "the watch was ended: " + EscapeForTerminal(TextOf(object, "message")));
-    return false;
+  switch (event->type) {
+    case kube::WatchEvent::Type::kGone:
+    case kube::WatchEvent::Type::kError:
+      failure = Failed(event->type == kube::WatchEvent::Type::kGone ? kube::Failure::kGone : kube::Failure::kServer,
+                       "the watch was ended: " + event->message);
+      return false;
+    case kube::WatchEvent::Type::kChanged: sets_.OnSet(event->object); break;
+    case kube::WatchEvent::Type::kDeleted: sets_.OnDeleted(event->object); break;
+    case kube::WatchEvent::Type::kMoved: break;
   }
   saw_event_ = true;
-  if (type == "ADDED" || type == "MODIFIED") OnSet(*object);
-  if (type == "DELETED") OnGone(TextOf(object->Find("metadata"), "uid"), End::kDeleted);
   // After the event was taken in: a watch from this version begins behind it.
-  const std::string at = TextOf(object->Find("metadata"), "resourceVersion");
-  if (!at.empty()) version = at;
+  if (!event->version.empty()) version = event->version;
   return true;
-}
-
-// --- task sets ------------------------------------------------------------------------------------
-
-void KubernetesSource::OnSet(const Value& object) {
-  const Value* const metadata = object.Find("metadata");
-  const std::string uid = TextOf(metadata, "uid");
-  if (metadata == nullptr || uid.empty()) return;
-  agent::WorkflowRef workflow = {TextOf(metadata, "name"), TextOf(metadata, "namespace"), OwnerUidOf(*metadata)};
-  if (workflow.uid.empty()) workflow.uid = options_.workflow_uid.empty() ? uid : options_.workflow_uid;
-  if (!options_.workflow_uid.empty() && workflow.uid != options_.workflow_uid) {
-    log_.Log(LogLevel::kWarn, "a task set of another workflow of the same name is left alone",
-             {{"workflow", workflow.name}, {"uid", workflow.uid}});
-    return;
-  }
-  if (IsCompleted(object)) {
-    sets_[uid];  // so that its end is told also when it was never seen before
-    return OnGone(uid, End::kCompleted);
-  }
-  // One task set a name: another uid means that the one before is gone.
-  for (auto at = sets_.begin(); at != sets_.end();) {
-    const std::string other = at->first;
-    const bool replaced = at->second.name == workflow.name && other != uid;
-    ++at;
-    if (replaced) OnGone(other, End::kDeleted);
-  }
-  if (ended_) return;
-  Set& set = sets_[uid];
-  set.name = workflow.name;
-  set.workflow_uid = workflow.uid;
-  OnTasks(set, object, workflow);
-}
-
-void KubernetesSource::OnTasks(Set& set, const Value& object, const agent::WorkflowRef& workflow) {
-  const Value* const tasks = Path(object, {"spec", "tasks"});
-  const Value* const results = Path(object, {"status", "nodes"});
-  std::map<std::string_view, std::string_view> phases;
-  for (const Member& member : MembersOf(results)) {
-    const Value* const phase = member.value.Find("phase");
-    if (phase != nullptr) phases.emplace(member.key, phase->text);
-  }
-  std::set<std::string_view> present;
-  for (const Member& member : MembersOf(tasks)) present.insert(member.key);
-
-  std::vector<std::string> gone;
-  std::vector<std::string> gone_keys;
-  for (auto known = set.nodes.begin(); known != set.nodes.end();) {
-    if (present.find(known->first) != present.end()) {
-      ++known;
-      continue;
-    }
-    if (known->second.task_id != 0) queue_->Cancel(known->second.task_id);
-    gone.push_back(known->first);
-    gone_keys.push_back(workflow.uid + "/" + known->first);
-    ++set.generations[known->first];
-    known = set.nodes.erase(known);
-  }
-  if (!gone.empty()) on_gone_tasks_(workflow, gone);
-  // A journal that cannot be written tells the agent when it is needed next.
-  if (journal_ != nullptr) static_cast<void>(journal_->Forget(gone_keys).ok());
-
-  for (const Member& member : MembersOf(tasks)) {
-    if (set.nodes.find(member.key) != set.nodes.end()) continue;
-    Known& known = set.nodes[member.key];
-    const auto phase = phases.find(member.key);
-    if (phase != phases.end() && agent::IsFulfilled(phase->second)) continue;  // delivered before this start
-    Diagnostics diagnostics(workflow.name);
-    agent::Task task = ReadTask(workflow, member.key, member.value, diagnostics);
-    if (const Status readable = diagnostics.ToStatus(); !readable.ok()) {
-      task.defect = "agent cannot execute: " + readable.error().message();
-    }
-    task.id = known.task_id = next_id_++;
-    task.key = workflow.uid + "/" + member.key;
-    const auto generation = set.generations.find(member.key);
-    if (generation != set.generations.end()) task.generation = generation->second;
-    metrics_.Add("bulkhead_tasks_seen_total");
-    queue_->Add(std::move(task));
-  }
-}
-
-void KubernetesSource::OnGone(const std::string& uid, End end) {
-  const auto found = sets_.find(uid);
-  if (found == sets_.end()) return;
-  const Set& set = found->second;
-  std::vector<std::string> keys;
-  for (const auto& [node, known] : set.nodes) {
-    if (!options_.workflow.empty()) break;  // its agent ends
-    if (known.task_id != 0) queue_->Cancel(known.task_id);
-    keys.push_back(set.workflow_uid + "/" + node);
-  }
-  if (journal_ != nullptr) static_cast<void>(journal_->Forget(keys).ok());
-  log_.Log(LogLevel::kInfo, end == End::kCompleted ? "the workflow is completed" : "the task set is gone",
-           {{"workflow", set.name}});
-  sets_.erase(found);
-  if (options_.workflow.empty() || std::exchange(ended_, true)) return;
-  on_end_(end);
 }
 
 }  // namespace bulkhead::source

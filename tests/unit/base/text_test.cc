@@ -87,6 +87,8 @@ TEST(Quantity, ReadsKubernetesQuantities) {
   EXPECT_EQ(ParseMilliQuantity("250m"), 250);
   EXPECT_EQ(ParseMilliQuantity("2"), 2000);
   EXPECT_EQ(ParseMilliQuantity("0.5"), 500);
+  EXPECT_EQ(ParseMilliQuantity("9223372036.1234567890123456"), 9'223'372'036'124);
+  EXPECT_FALSE(ParseMilliQuantity("9223372036.12345678901234567").has_value());
   for (const char* bad : {"", "Mi", "1Xi", "1.2.3", "-1", "1 Mi", "9999999999Ei", "1e99", "0x10", "1i"}) {
     EXPECT_FALSE(ParseQuantity(bad).has_value()) << bad;
   }
