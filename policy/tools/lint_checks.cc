@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-#include "policy/expr/program.h"
+#include "policy/expression.h"
 #include "policy/policy.h"
 #include "policy/tools/leaf_document.h"
 #include "policy/tools/lint.h"
@@ -71,7 +71,7 @@ std::optional<Domain> DomainOf(const Policy& policy, const PathPattern& path) {
 std::optional<std::vector<Domain>> DomainsOf(const Policy& policy, const Check& check) {
   std::map<std::string, Domain> domains;
   size_t states = 1;
-  for (const std::vector<std::string>& steps : check.expr.program->PathsRead()) {
+  for (const std::vector<std::string>& steps : PathsRead(check.expr)) {
     const auto path = LeafOf(steps);
     if (!path.has_value()) return std::nullopt;
     if (domains.contains(path->text())) continue;

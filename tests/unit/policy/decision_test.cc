@@ -146,7 +146,7 @@ TEST_F(DecisionTest, UnprotectNeedsItsSetItsPathAndItsTime) {
 TEST_F(DecisionTest, UnprotectOpensItsPathAlone) {
   const std::string open =
       "  unprotect:\n    - {set: argo.globals, path: \"node.outputs.parameters[ts].globalName\", reason: r, expires: "
-      "\"2027-02-01\"}\n  allow:\n    - {id: n, path: \"node.outputs.parameters[*].name\"}\n    - {id: g, path: "
+      "\"2027-02-01\"}\n  allow:\n    - {id: nm, path: \"node.outputs.parameters[*].name\"}\n    - {id: g, path: "
       "\"node.outputs.parameters[ts].globalName\"}\n";
   Load(Document("u", open));
   EXPECT_EQ(Outcome(R"({"node":{"outputs":{"parameters":[{"name":"ts","globalName":"g"}]}}})"), "allowed");
@@ -161,7 +161,7 @@ TEST_F(DecisionTest, NoTextIsHiddenInsideALeaf) {
   const std::string path = "\"node.outputs.artifacts[a].archive.none\"";
   Load(Document("u",
                 "  unprotect:\n    - {set: argo.artifact-locations, path: " + path +
-                    ", reason: r, expires: \"2027-02-01\"}\n  limits: {stringBytes: 8}\n  allow:\n    - {id: n, path: "
+                    ", reason: r, expires: \"2027-02-01\"}\n  limits: {stringBytes: 8}\n  allow:\n    - {id: nm, path: "
                     "\"node.outputs.artifacts[a].name\"}\n    - {id: none, path: " +
                     path + "}\n"));
   const auto with = [](const std::string& value) {
@@ -178,7 +178,7 @@ TEST_F(DecisionTest, TheTightestLimitOfThePoliciesHolds) {
   const auto limits = [](const std::string& name, const std::string& text) {
     return Document(name, "  limits: {" + text +
                               "}\n  allow:\n    - {id: p, path: node.phase}\n    - {id: m, path: "
-                              "node.message}\n    - {id: r, path: requeue}\n");
+                              "node.message}\n    - {id: r, path: requeue, value: {duration: {min: 1s, max: 1h}}}\n");
   };
   for (const bool first : {true, false}) {
     const std::string tight = limits("tight", "stringBytes: 8, requeues: 2");
@@ -202,7 +202,7 @@ TEST_F(DecisionTest, AReplyThatIsNestedTooDeepIsRefused) {
 
 // Names are text as well: of outputs, and of keys.
 TEST_F(DecisionTest, NoLineEndStandsInAName) {
-  Load(Document("all", std::string(kAll)));
+  Load(Document("t", "  allow:\n    - {id: nm, path: \"node.outputs.parameters[*].name\", value: {charset: text}}\n"));
   for (const char* const name : {"a\\nb", "a\\tb", "a\\u200db"}) {
     const std::string outcome =
         Outcome(R"({"node":{"outputs":{"parameters":[{"name":")" + std::string(name) + R"("}]}}})");
@@ -407,7 +407,7 @@ TEST_F(DecisionTest, OnlyWhatChangesIsJudgedAndByItsOp) {
 TEST_F(DecisionTest, WhatAnEntryLeavesOutIsRemovedAndNeedsARule) {
   const auto rules = [](const std::string& op) {
     return Document("r",
-                    "  allow:\n    - {id: n, path: \"node.outputs.parameters[*].name\"}\n    - {id: v, path: "
+                    "  allow:\n    - {id: nm, path: \"node.outputs.parameters[*].name\"}\n    - {id: v, path: "
                     "\"node.outputs.parameters[*].value\", op: [" +
                         op + "]}\n");
   };
@@ -420,7 +420,7 @@ TEST_F(DecisionTest, WhatAnEntryLeavesOutIsRemovedAndNeedsARule) {
   // So are the keys of a mapping inside the entry, which are protected here.
   const std::string labels =
       R"({"node":{"outputs":{"artifacts":[{"name":"a","artifactGC":{"podMetadata":{"labels":{"x":"1","y":"2"}}}}]}}})";
-  Load(Document("r", "  allow:\n    - {id: n, path: \"node.outputs.artifacts[*].name\"}\n"));
+  Load(Document("r", "  allow:\n    - {id: nm, path: \"node.outputs.artifacts[*].name\"}\n"));
   EXPECT_EQ(
       Outcome(R"({"node":{"outputs":{"artifacts":[{"name":"a","artifactGC":{"podMetadata":{"labels":{"x":"1"}}}}]}}})",
               labels),
