@@ -8,7 +8,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "certs/tls_internal.h"
 
@@ -127,23 +130,100 @@ TEST_F(TlsTest, AServerTakesNoOtherClient) {
   }
 }
 
+// Everything is right but the version, on either side.
 TEST_F(TlsTest, OlderTlsIsNotSpoken) {
   const Authority authority = Make();
-  int fds[2] = {};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-  std::thread server([&] {
-    const UniqueFd end(fds[1]);
-    SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
-    SSL* const ssl = SSL_new(context);
-    SSL_set_fd(ssl, end.get());
-    EXPECT_NE(SSL_accept(ssl), 1);
-    SSL_free(ssl);
-    SSL_CTX_free(context);
-  });
-  const Status status = Exchange(Must(authority.Issue(agent_, Role::kClient)), plugin_, UniqueFd(fds[0]));
-  server.join();
-  EXPECT_FALSE(status.ok());
+  for (const bool old_server : {false, true}) {
+    int fds[2] = {};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    const auto server = Must(TlsContext::ForServer(Must(authority.Issue(plugin_, Role::kServer)), agent_));
+    const auto client = Must(TlsContext::ForClient(Must(authority.Issue(agent_, Role::kClient)), plugin_));
+    SSL_CTX* const old = (old_server ? server : client).state()->context.get();
+    ASSERT_EQ(SSL_CTX_set_min_proto_version(old, TLS1_2_VERSION), 1);
+    ASSERT_EQ(SSL_CTX_set_max_proto_version(old, TLS1_2_VERSION), 1);
+    std::thread accepting([&] {
+      const UniqueFd end(fds[1]);
+      const SslPtr ssl = NewConnection(*server.state());
+      SSL_set_fd(ssl.get(), end.get());
+      EXPECT_NE(SSL_accept(ssl.get()), 1) << "spoken as " << SSL_get_version(ssl.get());
+    });
+    {
+      const UniqueFd end(fds[0]);
+      const SslPtr ssl = NewConnection(*client.state());
+      SSL_set_fd(ssl.get(), end.get());
+      EXPECT_NE(SSL_connect(ssl.get()), 1) << "spoken as " << SSL_get_version(ssl.get());
+    }
+    accepting.join();
+  }
+}
+
+// What an authority that is not ours might sign: the right URI, and another name beside it.
+Identity WithNames(const std::string& names) {
+  const auto make_key = [] { return KeyPtr(EVP_EC_gen("P-256")); };
+  const auto der = [](auto encode, auto* object) {
+    unsigned char* bytes = nullptr;
+    const int size = encode(object, &bytes);
+    std::string text(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
+    OPENSSL_free(bytes);
+    return text;
+  };
+  const auto make = [&](EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key,
+                        const std::vector<std::pair<int, std::string>>& extensions) {
+    CertPtr certificate(X509_new());
+    X509_set_version(certificate.get(), 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), issuer == nullptr ? 1 : 2);
+    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -60);
+    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
+    X509_set_pubkey(certificate.get(), key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>(issuer == nullptr ? "ca" : "leaf"), -1, -1, 0);
+    X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer == nullptr ? certificate.get() : issuer));
+    X509V3_CTX context = {};
+    X509V3_set_ctx(&context, issuer == nullptr ? certificate.get() : issuer, certificate.get(), nullptr, nullptr, 0);
+    for (const auto& [nid, value] : extensions) {
+      X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
+      EXPECT_EQ(X509_add_ext(certificate.get(), extension, -1), 1) << value;
+      X509_EXTENSION_free(extension);
+    }
+    EXPECT_GT(X509_sign(certificate.get(), issuer_key, EVP_sha256()), 0);
+    return certificate;
+  };
+  const KeyPtr authority_key = make_key();
+  const CertPtr authority =
+      make(authority_key.get(), nullptr, authority_key.get(),
+           {{NID_basic_constraints, "critical,CA:TRUE"}, {NID_key_usage, "critical,keyCertSign"}});
+  const KeyPtr key = make_key();
+  const CertPtr leaf = make(
+      key.get(), authority.get(), authority_key.get(),
+      {{NID_subject_alt_name, names}, {NID_ext_key_usage, "clientAuth"}, {NID_key_usage, "critical,digitalSignature"}});
+  Identity identity;
+  identity.certificate_der = der(i2d_X509, leaf.get());
+  identity.private_key_der = Secret(der(i2d_PrivateKey, key.get()));
+  identity.authority_der = der(i2d_X509, authority.get());
+  return identity;
+}
+
+TEST_F(TlsTest, OneNameIsAllThatAPeerMayHave) {
+  const Authority authority = Make();
+  const struct {
+    std::string names;
+    bool taken;
+  } cases[] = {
+      {"URI:" + agent_, true},
+      {"URI:" + agent_ + ",URI:" + *AgentUri("td", "ns", "other"), false},
+      {"URI:" + *AgentUri("td", "ns", "other") + ",URI:" + agent_, false},
+      {"URI:" + agent_ + ",DNS:localhost", false},
+      {"DNS:localhost", false},
+  };
+  for (const auto& [names, taken] : cases) {
+    Identity client = WithNames(names);
+    Identity server = Must(authority.Issue(plugin_, Role::kServer));
+    std::swap(client.authority_der, server.authority_der);
+    Status status;
+    const Seen seen = Against(server, agent_, client, plugin_, status);
+    EXPECT_EQ(seen.handshake, taken) << names;
+    EXPECT_EQ(seen.bytes, taken ? "request" : "") << names;
+  }
 }
 
 TEST_F(TlsTest, ASilentPeerIsWaitedForNoLongerThanTheDeadline) {
