@@ -101,6 +101,7 @@ struct Evaluator::Scratch final : FaultSink {
     verdict.op = Op::kAdd;
     verdict.allowed = false;
     verdict.advice = false;
+    verdict.whole = false;
     verdict.path.clear();
     verdict.by.policy.clear();
     verdict.by.rule.clear();
@@ -215,6 +216,7 @@ bool Evaluator::Scratch::ReplyIsTooLong(std::string_view reply) {
     const Policy& policy = PolicyAt(position);
     if (reply.size() <= policy.limits.reply_bytes) continue;
     Verdict& verdict = NewVerdict();
+    verdict.whole = true;
     verdict.by.policy = policy.name;
     verdict.by.rule = "limits.replyBytes";
     verdict.by.place = CompiledAt(position).limits_place;
@@ -504,6 +506,7 @@ bool Evaluator::Scratch::IsTrue(const std::optional<Expression>& when, Finding& 
 
 void Evaluator::Scratch::RefuseByDefault(const Change* change) {
   Verdict& verdict = NewVerdict();
+  verdict.whole = change == nullptr;
   if (change != nullptr) {
     verdict.op = change->op;
     AppendPath(*change, verdict.path);
@@ -538,6 +541,7 @@ void Evaluator::Scratch::CheckLimits(uint32_t position) {
   const auto check = [&](std::string_view limit, size_t most, size_t found) {
     if (found <= most) return;
     Verdict& verdict = NewVerdict();
+    verdict.whole = true;
     verdict.by.policy = policy.name;
     verdict.by.rule.append("limits.").append(limit);
     verdict.by.place = CompiledAt(position).limits_place;
@@ -565,6 +569,7 @@ void Evaluator::Scratch::CheckRequired(uint32_t position) {
     if (!InReply(rpc, rule.path.leaf_id())) continue;
     if (IsPresent(rule.path, *spec, call->sent, decoder.document().root())) continue;
     Verdict& verdict = NewVerdict();
+    verdict.whole = true;
     verdict.path = rule.path.text();
     verdict.by.policy = policy.name;
     verdict.by.rule = rule.id;
@@ -587,6 +592,7 @@ void Evaluator::Scratch::RunChecks(uint32_t position) {
     const ExpressionInput::Truth truth = expressions.Evaluate(check.expr);
     if (truth.ok && truth.value) continue;
     Verdict& verdict = NewVerdict();
+    verdict.whole = true;
     verdict.by.policy = policy.name;
     verdict.by.rule = check.id;
     verdict.by.place = CompiledAt(position).check_places[i];

@@ -139,6 +139,10 @@ std::optional<Expression> CompileExpression(std::string_view source, Position at
   return expression;
 }
 
+std::vector<std::vector<std::string>> PathsRead(const Expression& expression) {
+  return expression.program->PathsRead();
+}
+
 void ExpressionInput::Reset(const Call& call, Rpc rpc, const StructSpec* spec, const JsonNode* reply) {
   call_ = &call;
   rpc_ = rpc;

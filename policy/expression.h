@@ -28,6 +28,9 @@ expr::Environment ExpressionEnvironment(std::span<const std::string> rpcs);
 std::optional<Expression> CompileExpression(std::string_view source, Position at, std::string_view text,
                                             std::span<const std::string> rpcs, bool warnings, Diagnostics& diagnostics);
 
+// expr::Program::PathsRead, for tools.
+std::vector<std::vector<std::string>> PathsRead(const Expression& expression);
+
 // The documents that the expressions of one decision read; made when the first of them is evaluated.
 class ExpressionInput {
  public:

@@ -68,7 +68,8 @@ struct Verdict {
   bool allowed = false;
   // Allowed only because its policy is in mode warn or audit: `by` and `reason` say what would refuse it.
   bool advice = false;
-  std::string path;    // of the leaf; empty: the reply as a whole
+  bool whole = false;  // of the reply as a whole (limits, require, checks), not of a change: `op` says nothing then
+  std::string path;    // of the leaf; of a `require`, the one that is missing; empty: no leaf is meant
   RuleRef by;          // the allowing rule, or the rule, built-in or default that refused
   std::string reason;  // unless plainly allowed: a sentence with what to write; never holds the value itself
   std::string value;   // the new value as JSON, where the allowing rule says `log: value`; empty otherwise

@@ -52,6 +52,46 @@ const std::vector<size_t>& Program::variables_read() const {
   return state_->variables_read;
 }
 
+namespace {
+
+// The path that a chain of members and literal keys reads; false when `id` is no such chain from a variable on.
+bool ChainOf(const Tree& tree, const Environment& environment, NodeId id, std::vector<std::string>& path) {
+  const Node& node = tree[id];
+  switch (node.kind) {
+    case NodeKind::kVariable: path = {environment.variables()[node.index].name}; return true;
+    case NodeKind::kMember:
+      if (!ChainOf(tree, environment, node.children[0], path)) return false;
+      path.push_back(node.text);
+      return true;
+    case NodeKind::kIndex: {
+      const Node& key = tree[node.children[1]];
+      if (key.kind != NodeKind::kLiteral || !key.type.Is(Kind::kString)) return false;
+      if (!ChainOf(tree, environment, node.children[0], path)) return false;
+      path.push_back(key.text);
+      return true;
+    }
+    default: return false;
+  }
+}
+
+void CollectPaths(const Tree& tree, const Environment& environment, NodeId id,
+                  std::vector<std::vector<std::string>>& paths) {
+  std::vector<std::string> path;
+  if (ChainOf(tree, environment, id, path)) {
+    paths.push_back(std::move(path));
+    return;
+  }
+  for (const NodeId child : tree[id].children) CollectPaths(tree, environment, child, paths);
+}
+
+}  // namespace
+
+std::vector<std::vector<std::string>> Program::PathsRead() const {
+  std::vector<std::vector<std::string>> paths;
+  CollectPaths(state_->tree, state_->environment, state_->tree.root, paths);
+  return paths;
+}
+
 Outcome Program::Evaluate(std::span<const Ref> bindings) const {
   const State& s = *state_;
   Evaluator evaluator(s.source, s.dialect, s.environment, s.limits, s.tree, bindings);

@@ -104,6 +104,10 @@ class Program {
   uint64_t cost_bound() const;
   // Index in Environment::variables() of each variable that is read, ascending.
   const std::vector<size_t>& variables_read() const;
+  // What is read of them, as far as the source alone tells it: the variable's name, then members and literal keys, as
+  // in {"node", "outputs", "parameters", "ts"}. A list that is looked through, or a key that is computed, ends a path:
+  // all below it may be read then.
+  std::vector<std::vector<std::string>> PathsRead() const;
 
   struct State;
   explicit Program(std::unique_ptr<const State> state);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 
 #include "runner/base/io.h"
 #include "runner/base/json.h"
@@ -31,6 +32,27 @@ std::optional<Op> OpOf(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<uint64_t> CountOf(const Value& record, std::string_view key) {
+  const Value* const member = record.Find(key);
+  uint64_t count = 0;
+  if (member == nullptr || !member->is_number() ||
+      std::from_chars(member->text.data(), member->text.data() + member->text.size(), count).ptr !=
+          member->text.data() + member->text.size())
+    return std::nullopt;
+  return count;
+}
+
+// A record has a value as JSON in a string. What is none, as a value that was masked may be, is not known.
+std::optional<std::string> ScalarText(std::string_view json) {
+  JsonLimits limits;
+  limits.bytes = kMostLogLine;
+  const JsonParse parsed = ParseJson(json, limits);
+  if (!parsed.ok) return std::nullopt;
+  if (parsed.value.is_string() || parsed.value.is_number()) return parsed.value.text;
+  if (parsed.value.is_bool()) return parsed.value.boolean ? "true" : "false";
+  return std::nullopt;
+}
+
 LoggedChange ReadChange(const Value& verdict) {
   LoggedChange change;
   change.op = OpOf(TextOf(verdict, "op")).value_or(Op::kAdd);
@@ -40,10 +62,9 @@ LoggedChange ReadChange(const Value& verdict) {
   change.policy = TextOf(verdict, "policy");
   change.rule = TextOf(verdict, "rule");
   change.place = TextOf(verdict, "place");
-  if (const Value* value = verdict.Find("value")) {
-    if (value->is_string() || value->is_number()) change.value = value->text;
-    if (value->is_bool()) change.value = value->boolean ? "true" : "false";
-  }
+  // A refusal without a path is of the whole reply in logs that do not say so.
+  change.whole = IsTrue(verdict, "whole") || change.path.empty();
+  change.value = ScalarText(TextOf(verdict, "value"));
   return change;
 }
 
@@ -97,12 +118,15 @@ std::optional<LoggedCall> ReadCallRecord(std::string_view line, bool& readable) 
   call.plugin = TextOf(record, "plugin");
   call.method = TextOf(record, "method");
   call.applied = IsTrue(record, "applied");
+  if (const auto bytes = CountOf(record, "replyBytes")) call.reply_bytes = *bytes;
+  call.masked = CountOf(record, "masked").value_or(0) > 0;
   if (const Value* verdicts = record.Find("verdicts"); verdicts != nullptr && verdicts->is_array()) {
     for (const Value& verdict : verdicts->items) call.changes.push_back(ReadChange(verdict));
   }
   const std::string phase = TextOf(record, "phase");
   for (LoggedChange& change : call.changes) {
     // What the node became is in the record anyway.
+    if (call.masked) change.value.reset();
     if (call.applied && change.allowed && change.path == "node.phase" && !change.value.has_value() && !phase.empty())
       change.value = phase;
   }

@@ -17,17 +17,20 @@ namespace bulkhead::policy::tools {
 
 struct LoggedChange {
   Op op = Op::kAdd;
+  bool whole = false;  // no change, but a refusal (or advice) of the reply as a whole
   bool allowed = false;
   bool advice = false;
   std::string path;
   std::string policy, rule, place;
-  std::optional<std::string> value;  // as text; only where a rule had `log: value`, and for node.phase
+  std::optional<std::string> value;  // as text, when it is known: where a rule had `log: value`, and for node.phase
 };
 
 struct LoggedCall {
   std::string time;  // RFC 3339
   std::string workflow, name_space, uid, node, template_name;
   std::string plugin, method;
+  std::optional<uint64_t> reply_bytes;
+  bool masked = false;  // secrets were masked: values are not what the policy saw
   bool applied = false;
   std::vector<LoggedChange> changes;
 };

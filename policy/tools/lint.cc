@@ -26,20 +26,24 @@ bool SameFile(const std::string& a, const std::string& b) {
   return a == b || std::filesystem::equivalent(a, b, error);
 }
 
-// Names of the parameters and artifacts that a template declares.
-std::vector<std::pair<std::string, std::string>> DeclaredOutputs(const Value& tmpl) {
-  std::vector<std::pair<std::string, std::string>> declared;
-  const Value* const outputs = tmpl.Find("outputs");
-  if (outputs == nullptr) return declared;
-  for (const char* list : {"parameters", "artifacts"}) {
-    const Value* const items = outputs->Find(list);
-    if (items == nullptr) continue;
-    for (const Value& item : items->items) {
-      const Value* const name = item.Find("name");
-      if (name != nullptr && name->is_string()) declared.emplace_back(list, name->text);
-    }
+// The templates of the cases that are allowed, as if they stood in workflows.
+template <typename Named>
+void LintReturned(const TestFile& test, std::span<const Policy> policies, const Named& named,
+                  std::vector<Diagnostic>& out) {
+  std::vector<KnownTemplate> templates;
+  for (const TestCase& one : test.cases) {
+    if (one.expect.verdict != "allow" || one.context.tmpl.members.empty()) continue;
+    KnownTemplate& known = templates.emplace_back();
+    known.plugin = one.context.plugin;
+    known.name_space = one.context.WorkflowText("namespace");
+    known.name = one.context.TemplateName();
+    if (const Value* const outputs = one.context.tmpl.Find("outputs")) known.outputs = *outputs;
+    known.place = test.file + ":" + std::to_string(one.at.line);
   }
-  return declared;
+  LintSink sink(out);
+  for (const Policy& policy : policies) {
+    if (named(policy)) LintDeclared(policy, templates, "its tests", sink);
+  }
 }
 
 void LintTestFile(const TestFile& test, std::span<const Policy> policies, std::vector<Diagnostic>& out) {
@@ -54,6 +58,7 @@ void LintTestFile(const TestFile& test, std::span<const Policy> policies, std::v
                        [&](const std::string& file) { return SameFile(file, policy.file); });
   };
   const bool known = std::any_of(policies.begin(), policies.end(), named);
+  LintReturned(test, policies, named, out);
   for (const TestCase& one : test.cases) {
     if (one.expect.verdict != "allow" && one.expect.verdict != "not-mine" && !one.expect.violations.has_value()) {
       AddTo(out, test.file, "W074", one.expect.at,
@@ -61,7 +66,7 @@ void LintTestFile(const TestFile& test, std::span<const Policy> policies, std::v
     }
     // A case of a refusal may declare whatever it needs.
     if (one.expect.verdict != "allow" || !known) continue;
-    for (const auto& [list, name] : DeclaredOutputs(one.context.tmpl)) {
+    for (const auto& [list, name] : DeclaredOutputs(one.context.tmpl.Find("outputs"))) {
       const std::string path = "node.outputs." + list + KeyStep(name) + ".name";
       const bool allowed = std::any_of(policies.begin(), policies.end(), [&, &key = path](const Policy& policy) {
         return named(policy) && std::any_of(policy.allow.begin(), policy.allow.end(),
@@ -86,7 +91,11 @@ void LintSink::Add(const Policy& policy, std::string_view id, Position at, std::
 std::vector<Diagnostic> Lint(std::span<const Policy> policies, int64_t now) {
   std::vector<Diagnostic> out;
   LintSink sink(out);
-  for (const Policy& policy : policies) LintRules(policy, sink);
+  for (const Policy& policy : policies) {
+    LintRules(policy, sink);
+    LintChecks(policy, sink);
+    LintOutputs(policy, sink);
+  }
   LintMatch(policies, now, sink);
   return out;
 }

@@ -61,17 +61,21 @@ constexpr std::array kIds = std::to_array<LintId>({
     {"W063", kExpression, "always true, or always false", "remove it"},
     {"W064", kExpression, "an optional field is read without has()", "write has(x) && ..."},
     {"E065", kExpression, "the spelling of another expression language", "write what is suggested"},
-    {"W066", kNobody, "a check that a value rule implies", "remove the check"},
+    {"W066", kCheck, "a check that the values of the rules imply (told where they are const or enum)",
+     "remove the check"},
     {"E067", kExpression, "no expression", "see the place in the expression"},
     {"W070", kCheck, "no test file names the policy", "write POLICY_test.yaml beside it"},
     {"W071", kTest, "no case exercises a rule", "write one, or remove the rule"},
     {"W072", kTest, "no case fails when a rule is dropped or widened", "write the case that is suggested"},
     {"W073", kCheck, "no case expects a refusal", "test what must not pass"},
     {"W074", kCheck, "a case expects a refusal for whatever reason", "name its violations: {path, by}"},
-    {"E080", kNobody, "a parameter is returned that the template does not declare", "use value: {declared: true}"},
-    {"W081", kCheck, "the template of a test declares an output that no rule allows", "allow it, or do not declare it"},
+    {"E080", kCheck, "an output may be returned that no template declares (by name: --workflows, or tests)",
+     "use value: {declared: true}, or name what is declared"},
+    {"W081", kCheck, "a template (of a test, or of --workflows) declares an output that no rule allows",
+     "allow it, or do not declare it"},
     {"W082", kReplay, "a rule that no call of the log needed", "narrow or remove it"},
-    {"W083", kNobody, "a field is newer than the policy", "review the policy when Argo is upgraded"},
+    {"W083", kCheck, "Argo has fields that it had not at the last review (--reviewed-paths)",
+     "see whether the policy should speak of them, and keep the new list"},
     {"E090", kLoader, "a name or id that is taken", "names of policies and ids of rules are unique"},
 });
 
@@ -84,7 +88,6 @@ std::string_view DecidedByName(DecidedBy by) {
     case kCheck: return "check";
     case kTest: return "test";
     case kReplay: return "replay";
-    case kNobody: return "reserved";
   }
   return "";
 }

@@ -12,7 +12,6 @@ enum class DecidedBy {
   kCheck,       // `policy check` only: a policy with it still loads
   kTest,        // `policy test`
   kReplay,      // `policy replay`
-  kNobody,      // reserved: cannot be told from the files alone
 };
 std::string_view DecidedByName(DecidedBy by);  // "loader", "expressions", "check", ...
 

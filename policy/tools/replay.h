@@ -1,6 +1,7 @@
 // What other policies would have said to the calls of an audit log. A log holds no values of replies but those that a
 // rule logs (`log: value`) and the phase; where a rule's answer hangs on a value that is not there, the answer is
-// "depends", never a guess.
+// "depends", never a guess. Nor does it hold what limits, `require` and checks look at, but for the reply's size and
+// the leaves that changed: a call whose answer hangs on more is counted and named as not replayed in full.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +32,25 @@ struct ReplayChange {
   std::string first_time, last_time;
 };
 
+// A call that the log does not tell enough of to say whether its reply would be applied.
+struct UndecidedCall {
+  std::string time, name_space, workflow, plugin;
+  std::vector<std::string> missing;  // "check key-own-workflow of ray-job", "the value of node.message (rule m)"
+};
+
+// More than that many are counted, not listed.
+constexpr size_t kMostUndecided = 10'000;
+
 struct ReplayReport {
   CallLogStats stats;
+  uint64_t decisions = 0;       // calls that changed something, or were refused
+  uint64_t decided = 0;         // of these, replayed in full
+  uint64_t without_whole = 0;   // without limits, require or checks
+  uint64_t without_values = 0;  // without values, digests or labels that rules and matches ask for
+  std::vector<UndecidedCall> undecided;
   uint64_t changes = 0;  // verdicts replayed
   uint64_t same = 0;
+  uint64_t wholes = 0;                // refusals and advice of whole replies: see `undecided`
   uint64_t guards = 0;                // refused by what no policy decides (decode.*, argo.*): still refused
   uint64_t beyond = 0;                // differences that found no room in `list`
   std::vector<ReplayChange> list;     // newly denied first, then by count
@@ -59,7 +75,16 @@ class Replay {
     std::string by, place;
   };
 
+  // What is known of one call as a whole.
+  struct Whole {
+    bool denied = false;
+    std::vector<std::string> of_reply;  // limits, require, checks that can't be told
+    std::vector<std::string> of_values;
+  };
+
   Answer Ask(const LoggedCall& call, const LoggedChange& change);
+  void AddChange(const LoggedCall& call, const LoggedChange& change, Whole& whole);
+  void AskWhole(const LoggedCall& call, Whole& whole) const;
   Answer AskOne(const Policy& policy, const LoggedChange& change);
 
   const PolicySet& policies_;

@@ -22,29 +22,6 @@ bool IsYaml(const fs::path& path) {
   return (extension == ".yaml" || extension == ".yml") && !path.filename().string().starts_with('.');
 }
 
-Result<std::vector<std::string>> FilesOf(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (auto entry = fs::recursive_directory_iterator(path, error); !error && entry != fs::end(entry);
-         entry.increment(error)) {
-      if (entry->is_regular_file(error) && IsYaml(entry->path())) found.push_back(entry->path());
-      if (found.size() > kMostFiles)
-        return Error(Code::kInvalidInput, path + ": holds more than " + std::to_string(kMostFiles) + " files");
-    }
-    if (error) return Error(Code::kInvalidInput, path + ": " + error.message());
-    if (found.empty()) return Error(Code::kInvalidInput, path + ": the folder holds no *.yaml or *.yml file");
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
-}
-
 bool HasTest(std::string_view text, const std::string& file) {
   const auto documents = ParseYaml(text, file);
   return documents.ok() && std::any_of(documents.value().begin(), documents.value().end(), IsTestDocument);
@@ -113,13 +90,36 @@ class Opener {
 
 }  // namespace
 
+Result<std::vector<std::string>> YamlFiles(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> found;
+    for (auto entry = fs::recursive_directory_iterator(path, error); !error && entry != fs::end(entry);
+         entry.increment(error)) {
+      if (entry->is_regular_file(error) && IsYaml(entry->path())) found.push_back(entry->path());
+      if (found.size() > kMostFiles)
+        return Error(Code::kInvalidInput, path + ": holds more than " + std::to_string(kMostFiles) + " files");
+    }
+    if (error) return Error(Code::kInvalidInput, path + ": " + error.message());
+    if (found.empty()) return Error(Code::kInvalidInput, path + ": the folder holds no *.yaml or *.yml file");
+    std::sort(found.begin(), found.end());
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
 bool Workspace::HasErrors() const {
   return std::any_of(diagnostics.begin(), diagnostics.end(),
                      [](const Diagnostic& one) { return one.severity == Severity::kError; });
 }
 
 Result<Workspace> OpenWorkspace(const std::vector<std::string>& paths, const WorkspaceOptions& options) {
-  BULKHEAD_ASSIGN(const std::vector<std::string> files, FilesOf(paths));
+  BULKHEAD_ASSIGN(const std::vector<std::string> files, YamlFiles(paths));
   Opener opener(options);
   for (const std::string& file : files) BULKHEAD_TRY(opener.Open(file));
   return opener.Take();

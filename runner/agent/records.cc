@@ -34,7 +34,11 @@ Value TaskFields(const Task& task) {
 
 Value VerdictValue(const policy::Verdict& verdict) {
   Value value = Value::Object();
-  value.Set("op", Text(policy::OpName(verdict.op)));
+  if (verdict.whole) {
+    value.Set("whole", Value::Bool(true));
+  } else {
+    value.Set("op", Text(policy::OpName(verdict.op)));
+  }
   value.Set("path", Text(verdict.path));
   value.Set("allowed", Value::Bool(verdict.allowed));
   if (!verdict.by.policy.empty()) value.Set("policy", Text(verdict.by.policy));

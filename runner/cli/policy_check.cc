@@ -2,9 +2,13 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 
+#include "policy/schema/schema.h"
 #include "policy/tools/lint.h"
 #include "policy/tools/lint_ids.h"
+#include "policy/tools/templates.h"
+#include "runner/base/io.h"
 #include "runner/base/text.h"
 #include "runner/cli/policy_command.h"
 #include "runner/http/egress.h"
@@ -18,6 +22,8 @@ using policy::tools::DiagnosticFormat;
 struct Options {
   std::vector<std::string> paths;
   std::vector<std::string> ignore;
+  std::vector<std::string> workflows;
+  std::string reviewed;  // a file of paths; empty: none
   DiagnosticFormat format = DiagnosticFormat::kPretty;
   bool strict = false;
   bool ids = false;
@@ -55,6 +61,39 @@ void PrintGood(const policy::tools::Workspace& space, const std::vector<std::str
   for (const std::string& name : others) Print("  " + name + "\n");
 }
 
+constexpr size_t kMostListBytes = 4U << 20U;
+
+// The first word of each line: the output of `policy schema --paths` as it is, or a list of paths.
+Result<std::set<std::string>> ReadReviewed(const std::string& file) {
+  BULKHEAD_ASSIGN(const std::string text, ReadFile(file, kMostListBytes));
+  std::set<std::string> paths;
+  for (const std::string& line : Split(text, '\n')) paths.insert(line.substr(0, line.find_first_of(" \t\r")));
+  const auto leaves = policy::Leaves();
+  if (std::none_of(leaves.begin(), leaves.end(),
+                   [&](const policy::LeafSpec& leaf) { return paths.contains(std::string(leaf.path)); }))
+    return Error(Code::kInvalidInput, file +
+                                          ": holds no path of a reply; keep the output of `bulkhead policy schema "
+                                          "--paths`");
+  return paths;
+}
+
+// The lints that need more than policies and tests.
+Status LintBeyond(const Options& options, const std::vector<policy::Policy>& policies,
+                  std::vector<policy::Diagnostic>& list) {
+  std::vector<policy::Diagnostic> lints;
+  if (!options.workflows.empty()) {
+    BULKHEAD_ASSIGN(const auto templates, policy::tools::ReadTemplates(options.workflows));
+    lints = policy::tools::LintTemplates(policies, templates);
+    list.insert(list.end(), lints.begin(), lints.end());
+  }
+  if (!options.reviewed.empty()) {
+    BULKHEAD_ASSIGN(const std::set<std::string> reviewed, ReadReviewed(options.reviewed));
+    lints = policy::tools::LintNewLeaves(policies, reviewed);
+    list.insert(list.end(), lints.begin(), lints.end());
+  }
+  return OkStatus();
+}
+
 int Check(const Options& options) {
   if (options.ids) return PrintIds();
   if (options.paths.empty()) return Fail(Error(Code::kInvalidInput, "name a policy file, or a folder of them"));
@@ -65,6 +104,7 @@ int Check(const Options& options) {
        {policy::tools::Lint(space->policies, NowSeconds()), policy::tools::LintTests(space->policies, space->tests)}) {
     list.insert(list.end(), lints.begin(), lints.end());
   }
+  if (const Status status = LintBeyond(options, space->policies, list); !status.ok()) return FailToRead(status.error());
   std::erase_if(list, [&](const policy::Diagnostic& one) {
     return one.severity == policy::Severity::kWarning &&
            std::find(options.ignore.begin(), options.ignore.end(), one.id) != options.ignore.end();
@@ -104,6 +144,16 @@ void AddPolicyCheck(const Verb& policy, Action& action) {
       .ValueName("pretty|json|github|sarif");
   check.AddFlag("--strict", options->strict, "Warnings fail too");
   check.AddOption("--ignore", options->ignore, "Warnings that are not to be told").ValueName("W...").Separator(',');
+  check
+      .AddOption("--workflows", options->workflows,
+                 "Workflows and templates of workflows, files or folders: what their plugin templates declare is "
+                 "compared with what the policies allow (E080, W081)")
+      .ValueName("PATH...");
+  check
+      .AddOption("--reviewed-paths", options->reviewed,
+                 "What `policy schema --paths` printed when the policies were last reviewed: tells fields that Argo "
+                 "has gained since (W083)")
+      .ValueName("FILE");
   check.AddFlag("--ids", options->ids, "List all ids: what each means, and what to write instead");
   check.Footer(
       "E... is an error: the policy does not load, or is refused here because it can't be meant.\n"

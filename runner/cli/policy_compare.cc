@@ -93,8 +93,23 @@ Value ToValue(const policy::tools::ReplayReport& report) {
     item.Set("rule", Text(rule.rule));
     item.Set("place", Text(rule.place));
   }
+  Value undecided = Value::Array();
+  for (const policy::tools::UndecidedCall& one : report.undecided) {
+    Value& item = undecided.items.emplace_back(Value::Object());
+    item.Set("time", Text(one.time));
+    item.Set("namespace", Text(one.name_space));
+    item.Set("workflow", Text(one.workflow));
+    item.Set("plugin", Text(one.plugin));
+    Value missing = Value::Array();
+    for (const std::string& what : one.missing) missing.items.push_back(Text(what));
+    item.Set("missing", std::move(missing));
+  }
   Value document = Value::Object();
   document.Set("calls", Count(report.stats.calls));
+  document.Set("decisions", Count(report.decisions));
+  document.Set("replayedInFull", Count(report.decided));
+  document.Set("withoutLimitsRequireChecks", Count(report.without_whole));
+  document.Set("withoutValues", Count(report.without_values));
   document.Set("unreadableLines", Count(report.stats.unreadable));
   document.Set("changes", Count(report.changes));
   document.Set("same", Count(report.same));
@@ -102,10 +117,30 @@ Value ToValue(const policy::tools::ReplayReport& report) {
   document.Set("differences", std::move(list));
   document.Set("differencesNotListed", Count(report.beyond));
   document.Set("neverNeeded", std::move(unneeded));
+  document.Set("undecided", std::move(undecided));
   return document;
 }
 
-void PrintReplay(const policy::tools::ReplayReport& report) {
+void PrintUndecided(const policy::tools::ReplayReport& report, bool each) {
+  if (report.decided == report.decisions) return;
+  if (each) {
+    for (const policy::tools::UndecidedCall& one : report.undecided) {
+      Print("not in full: " + EscapeForTerminal(one.time) + " " + EscapeForTerminal(one.name_space) + "/" +
+            EscapeForTerminal(one.workflow) + " " + EscapeForTerminal(one.plugin) + ": without ");
+      std::string list;
+      for (const std::string& what : one.missing) list += (list.empty() ? "" : ", ") + EscapeForTerminal(what);
+      Print(list + "\n");
+    }
+    const uint64_t all = report.decisions - report.decided;
+    if (all > report.undecided.size()) Print("and " + std::to_string(all - report.undecided.size()) + " more\n");
+  }
+  Print(std::to_string(report.decided) + " of " + std::to_string(report.decisions) + " decisions replayed in full; " +
+        std::to_string(report.without_whole) + " without limits, require or checks, " +
+        std::to_string(report.without_values) + " without a value, digest or label" +
+        (each ? "\n" : " (--calls names them)\n"));
+}
+
+void PrintReplay(const policy::tools::ReplayReport& report, bool each) {
   for (const policy::tools::ReplayChange& one : report.list) {
     const bool denied = one.kind == policy::tools::ReplayChange::Kind::kNewlyDenied;
     Print(Coloured(std::string(KindName(one.kind)), denied ? Tone::kBad : Tone::kPlain) + ": " +
@@ -125,11 +160,12 @@ void PrintReplay(const policy::tools::ReplayReport& report) {
   Print(std::to_string(report.stats.calls) + " calls, " + std::to_string(report.changes) +
         " changes: " + std::to_string(report.same) + " the same, " + std::to_string(report.guards) +
         " refused by guards then as now\n");
+  PrintUndecided(report, each);
   if (report.stats.unreadable > 0)
     Print(std::to_string(report.stats.unreadable) + " lines are no records (see `bulkhead audit verify`)\n");
 }
 
-int Replay(const std::string& log, const std::vector<std::string>& paths, Format format) {
+int Replay(const std::string& log, const std::vector<std::string>& paths, Format format, bool each) {
   const LoadedPolicies loaded = LoadForTool(paths);
   if (!loaded.set.has_value()) return loaded.exit;
   policy::tools::Replay replay(*loaded.set);
@@ -137,7 +173,7 @@ int Replay(const std::string& log, const std::vector<std::string>& paths, Format
   if (!stats.ok()) return FailToRead(stats.error());
   const policy::tools::ReplayReport report = replay.Take(*stats);
   if (format == Format::kTable) {
-    PrintReplay(report);
+    PrintReplay(report, each);
   } else {
     PrintDocument(ToValue(report), format);
   }
@@ -210,13 +246,17 @@ void AddPolicyReplay(const Verb& policy, Action& action) {
   replay.AddOption("LOG", *log, "An audit log (runner/audit/FORMAT.md)").Required();
   replay.AddOption("-p,--policy", *paths, "Policy files, or folders of them").Required().ValueName("PATH");
   AddOutput(replay, *format);
+  const auto each = std::make_shared<bool>(false);
+  replay.AddFlag("--calls", *each, "Name each call that could not be replayed in full, and what the log lacks for it");
   replay.Footer(
       "A log holds paths and verdicts, but no values, except a node's phase and what rules with `log: value` allowed.\n"
-      "So an answer that hangs on a value is told as \"depends on the value\". Limits, require and checks are not\n"
-      "replayed. Whether the log is whole: `bulkhead audit verify`.\n\n"
+      "So an answer that hangs on a value is told as \"depends on the value\". Of limits, require and checks it tells\n"
+      "the reply's size and whether a required leaf was set in the call; calls that hang on more are counted, and\n"
+      "listed with --calls and in JSON. Whether the log is whole: `bulkhead audit verify`.\n\n"
       "Exit codes: 0 nothing that passed would be denied; 1 something would; 2 usage; 3 a policy does not compile.");
-  replay.OnGiven(
-      [&action, log, paths, format] { action = [log, paths, format] { return Replay(*log, *paths, *format); }; });
+  replay.OnGiven([&action, log, paths, format, each] {
+    action = [log, paths, format, each] { return Replay(*log, *paths, *format, *each); };
+  });
 }
 
 void AddPolicyLearn(const Verb& policy, Action& action) {

@@ -197,6 +197,7 @@ def answer(h, method, args):
         self.assertEqual(self.hook(gateway, "parameters.add", **request)[0], 200)
         self.assertEqual(self.hook(gateway, "template.execute", **request)[0], 401)
         self.assertEqual(gateway.call("parameters.add", request, token="wrong")[0], 403)
+        self.assertEqual(gateway.call("parameters.add", request, token=None, headers={"Authorization": "Basic eDp5"})[0], 401)
         self.assertEqual(gateway.call("template.execute", request)[0], 200)
 
 
@@ -222,6 +223,7 @@ def make_certificates(folder):
     leaf("both-usages", "ca", "clientAuth,serverAuth", controller + ",DNS:controller.argo.svc")
     leaf("somebody", "ca", "clientAuth", "URI:spiffe://example.org/argo/somebody")
     leaf("two-uris", "ca", "clientAuth", controller + ",URI:spiffe://example.org/argo/somebody")
+    leaf("two-uris-turned", "ca", "clientAuth", "URI:spiffe://example.org/argo/somebody," + controller)
     leaf("dns-only", "ca", "clientAuth", "DNS:controller")
     leaf("server-usage", "ca", "serverAuth", controller)
     leaf("no-usage", "ca", None, controller)
@@ -263,7 +265,7 @@ class MutualTls(BulkheadCase):
             status, text, _ = self.ask(client)
             self.assertEqual((status, json.loads(text)), (200, {"parameters": {"a": "b"}}))
         self.assertEqual(self.records("call")[0]["caller"], "uri:spiffe://example.org/argo/controller")
-        for client in (None, "somebody", "two-uris", "dns-only", "server-usage", "no-usage", "forged", "expired"):
+        for client in (None, "somebody", "two-uris", "two-uris-turned", "dns-only", "server-usage", "no-usage", "forged", "expired"):
             with self.subTest(client=client), self.assertRaises(OSError):
                 self.ask(client)
         with self.assertRaises(OSError):

@@ -97,6 +97,27 @@ TEST_F(JudgeTest, SecretsAreMaskedInResultsAndInReasons) {
   for (const policy::Verdict& verdict : refused.verdicts) EXPECT_EQ(verdict.path.find("hunter2"), std::string::npos);
 }
 
+// What a hook changed, too: the gateway answers with it.
+TEST_F(JudgeTest, SecretsAreMaskedInThePatchOfAHook) {
+  policy::PolicySet policies;
+  ASSERT_TRUE(policies
+                  .Load("apiVersion: bulkhead.dev/v1alpha1\nkind: MutationPolicy\nmetadata: {name: hook}\nspec:\n"
+                        "  match: {plugin: {name: p}, rpc: [workflow.preOperate], namespaces: [\"*\"], templates: "
+                        "[\"*\"]}\n  allow:\n    - {id: l, path: \"workflow.metadata.labels[team]\"}\n",
+                        "hook.yaml")
+                  .ok());
+  const Value sent = Value::Object();
+  policy::Call call;
+  call.subject = {"p", "workflow.preOperate", "ns", "wf", ""};
+  call.sent = &sent;
+  const Judgement judgement =
+      agent::Judge(R"({"workflow":{"metadata":{"labels":{"team":"hunter2hunter2"}}}})", call, policies, *redactor_);
+  ASSERT_EQ(judgement.kind, Judgement::Kind::kApplied) << judgement.message;
+  EXPECT_NE(judgement.patch.Find("workflow"), nullptr);
+  EXPECT_EQ(ToJson(judgement.patch).find("hunter2"), std::string::npos);
+  EXPECT_EQ(ToJson(judgement.effective).find("hunter2"), std::string::npos);
+}
+
 TEST_F(JudgeTest, EarlierFieldsStayInTheEffectiveState) {
   const Judgement first = Judge(R"({"node":{"phase":"Running","message":"started"},"requeue":"2m"})");
   ASSERT_EQ(first.kind, Judgement::Kind::kApplied) << first.message;

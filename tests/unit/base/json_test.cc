@@ -14,6 +14,13 @@ std::string Deep(size_t depth) {
   return std::string(depth, '[') + std::string(depth, ']');
 }
 
+// An object of more keys than are compared each with each, and one more.
+std::string Keys(int count, const std::string& last) {
+  std::string text = "{";
+  for (int i = 0; i < count; ++i) text += "\"k" + std::to_string(i) + "\":1,";
+  return text + "\"" + last + "\":2}";
+}
+
 TEST(Json, RefusesWhatTwoReadersCouldSeeDifferently) {
   const std::vector<Refusal> cases = {
       {"", JsonFault::kSyntax},
@@ -36,17 +43,23 @@ TEST(Json, RefusesWhatTwoReadersCouldSeeDifferently) {
       {R"(["\x41"])", JsonFault::kSyntax},
       {R"(["\u12"])", JsonFault::kSyntax},
       {"/* */ 1", JsonFault::kSyntax},
-      {"[\"\xC0\xAF\"]", JsonFault::kInvalidUtf8},      // overlong
+      {"[\"\xC0\xAF\"]", JsonFault::kInvalidUtf8},  // overlong
+      {"[\"\xE0\x80\xAF\"]", JsonFault::kInvalidUtf8},
+      {"[\"\xF0\x80\x80\xAF\"]", JsonFault::kInvalidUtf8},
       {"[\"\xED\xA0\x80\"]", JsonFault::kInvalidUtf8},  // a surrogate
       {"[\"\xF4\x90\x80\x80\"]", JsonFault::kInvalidUtf8},
       {"[\"\xE2\x82\"]", JsonFault::kInvalidUtf8},
       {R"(["\ud800"])", JsonFault::kInvalidUtf8},
+      {R"(["\udc00"])", JsonFault::kInvalidUtf8},
       {R"(["\udc00\ud800"])", JsonFault::kInvalidUtf8},
       {R"({"a":1,"a":2})", JsonFault::kDuplicateKey},
       {R"({"a":1,"\u0061":2})", JsonFault::kDuplicateKey},
       {R"({"Phase":1,"phase":2})", JsonFault::kDuplicateKey},
       {R"({"phase":1,"pha\u017fe":2})", JsonFault::kDuplicateKey},
       {R"({"k":1,"\u212a":2})", JsonFault::kDuplicateKey},
+      {Keys(40, "k7"), JsonFault::kDuplicateKey},
+      {Keys(40, "K7"), JsonFault::kDuplicateKey},
+      {Keys(40, "\\u212a7"), JsonFault::kDuplicateKey},
       {Deep(65), JsonFault::kTooDeep},
       {Deep(10'000), JsonFault::kTooDeep},
   };

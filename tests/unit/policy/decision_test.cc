@@ -59,6 +59,14 @@ class DecisionTest : public ::testing::Test {
 constexpr const char* kPhase = "    - {id: phase, path: node.phase}\n";
 constexpr const char* kDone = R"({"node":{"phase":"Succeeded"}})";
 
+constexpr const char* kAll =
+    "  allow:\n    - {id: phase, path: node.phase}\n    - {id: message, path: node.message, op: [add, change, "
+    "remove]}\n"
+    "    - {id: result, path: node.outputs.result}\n    - {id: nm, path: \"node.outputs.parameters[*].name\", op: "
+    "[add, "
+    "change, remove]}\n    - {id: vl, path: \"node.outputs.parameters[*].value\", op: [add, change, remove]}\n"
+    "    - {id: requeue, path: requeue, value: {duration: {min: 1s, max: 1h}}}\n";
+
 // --- modes ----------------------------------------------------------------------------------------
 
 TEST_F(DecisionTest, AuditAdvisesUntilItExpiresAndThenRefuses) {
@@ -132,6 +140,74 @@ TEST_F(DecisionTest, UnprotectNeedsItsSetItsPathAndItsTime) {
   EXPECT_EQ(Decide(reply).canonical, reply);
   Load(policy("node.outputs.artifacts[*].s3.key", "2027-01-14"));
   EXPECT_EQ(Outcome(reply), "argo.artifact-locations node.outputs.artifacts[model].s3.key");
+}
+
+// Beside what is unprotected, all of the same set stays as it was.
+TEST_F(DecisionTest, UnprotectOpensItsPathAlone) {
+  const std::string open =
+      "  unprotect:\n    - {set: argo.globals, path: \"node.outputs.parameters[ts].globalName\", reason: r, expires: "
+      "\"2027-02-01\"}\n  allow:\n    - {id: nm, path: \"node.outputs.parameters[*].name\"}\n    - {id: g, path: "
+      "\"node.outputs.parameters[ts].globalName\"}\n";
+  Load(Document("u", open));
+  EXPECT_EQ(Outcome(R"({"node":{"outputs":{"parameters":[{"name":"ts","globalName":"g"}]}}})"), "allowed");
+  EXPECT_EQ(Outcome(R"({"node":{"outputs":{"parameters":[{"name":"x","globalName":"g"}]}}})"),
+            "argo.globals node.outputs.parameters[x].globalName");
+  EXPECT_EQ(Outcome(R"({"node":{"outputs":{"artifacts":[{"name":"ts","globalName":"g"}]}}})"),
+            "default-deny node.outputs.artifacts[ts].name, argo.globals node.outputs.artifacts[ts].globalName");
+}
+
+// Free-form leaves are judged by all the text in them, names and values, whoever unprotected them.
+TEST_F(DecisionTest, NoTextIsHiddenInsideALeaf) {
+  const std::string path = "\"node.outputs.artifacts[a].archive.none\"";
+  Load(Document("u",
+                "  unprotect:\n    - {set: argo.artifact-locations, path: " + path +
+                    ", reason: r, expires: \"2027-02-01\"}\n  limits: {stringBytes: 8}\n  allow:\n    - {id: nm, path: "
+                    "\"node.outputs.artifacts[a].name\"}\n    - {id: none, path: " +
+                    path + "}\n"));
+  const auto with = [](const std::string& value) {
+    return R"({"node":{"outputs":{"artifacts":[{"name":"a","archive":{"none":)" + value + "}}]}}}";
+  };
+  const std::string refused = "argo.values node.outputs.artifacts[a].archive.none";
+  EXPECT_EQ(Outcome(with(R"({"k":[{"x":"plain"}]})")), "allowed");
+  EXPECT_EQ(Outcome(with(R"({"k":[{"x":"{{y}}"}]})")), refused);
+  EXPECT_EQ(Outcome(with(R"({"k":[{"{{y}}":"x"}]})")), refused);
+  EXPECT_EQ(Outcome(with(R"({"k":[{"x":"123456789"}]})")), refused) << "limits.stringBytes";
+}
+
+TEST_F(DecisionTest, TheTightestLimitOfThePoliciesHolds) {
+  const auto limits = [](const std::string& name, const std::string& text) {
+    return Document(name, "  limits: {" + text +
+                              "}\n  allow:\n    - {id: p, path: node.phase}\n    - {id: m, path: "
+                              "node.message}\n    - {id: r, path: requeue, value: {duration: {min: 1s, max: 1h}}}\n");
+  };
+  for (const bool first : {true, false}) {
+    const std::string tight = limits("tight", "stringBytes: 8, requeues: 2");
+    const std::string wide = limits("wide", "stringBytes: 80, requeues: 20");
+    Load(first ? tight + wide : wide + tight);
+    EXPECT_EQ(Outcome(R"({"node":{"message":"12345678"}})"), "allowed");
+    EXPECT_EQ(Outcome(R"({"node":{"message":"123456789"}})"), "argo.values node.message");
+    call_.requeues = 1;
+    EXPECT_EQ(Outcome(R"({"node":{"phase":"Running"},"requeue":"5s"})"), "allowed");
+    call_.requeues = 2;
+    EXPECT_EQ(Outcome(R"({"node":{"phase":"Running"},"requeue":"5s"})"), "argo.transitions requeue");
+    call_.requeues = 0;
+  }
+}
+
+TEST_F(DecisionTest, AReplyThatIsNestedTooDeepIsRefused) {
+  Load(Document("d", "  limits: {depth: 4}\n" + std::string(kAll)));
+  EXPECT_EQ(Outcome(kDone), "allowed");
+  EXPECT_EQ(Outcome(R"({"node":{"outputs":{"parameters":[{"name":"ts","value":"1"}]}}})"), "limits.depth");
+}
+
+// Names are text as well: of outputs, and of keys.
+TEST_F(DecisionTest, NoLineEndStandsInAName) {
+  Load(Document("t", "  allow:\n    - {id: nm, path: \"node.outputs.parameters[*].name\", value: {charset: text}}\n"));
+  for (const char* const name : {"a\\nb", "a\\tb", "a\\u200db"}) {
+    const std::string outcome =
+        Outcome(R"({"node":{"outputs":{"parameters":[{"name":")" + std::string(name) + R"("}]}}})");
+    EXPECT_TRUE(outcome.starts_with("argo.values ")) << name << ": " << outcome;
+  }
 }
 
 TEST_F(DecisionTest, EveryMatchingPolicyHasToUnprotect) {
@@ -270,14 +346,6 @@ TEST_F(DecisionTest, TheHeaviestOnDenyHolds) {
 
 // --- state ----------------------------------------------------------------------------------------
 
-constexpr const char* kAll =
-    "  allow:\n    - {id: phase, path: node.phase}\n    - {id: message, path: node.message, op: [add, change, "
-    "remove]}\n"
-    "    - {id: result, path: node.outputs.result}\n    - {id: nm, path: \"node.outputs.parameters[*].name\", op: "
-    "[add, "
-    "change, remove]}\n    - {id: vl, path: \"node.outputs.parameters[*].value\", op: [add, change, remove]}\n"
-    "    - {id: requeue, path: requeue, value: {duration: {min: 1s, max: 1h}}}\n";
-
 TEST_F(DecisionTest, TheEffectiveStateIsTheReplyMergedIntoWhatWasSent) {
   struct Case {
     const char* sent;
@@ -335,6 +403,30 @@ TEST_F(DecisionTest, OnlyWhatChangesIsJudgedAndByItsOp) {
             "default-deny node.outputs.exitCode");
 }
 
+// An entry of a list replaces the one of its name, so what it leaves out is taken away.
+TEST_F(DecisionTest, WhatAnEntryLeavesOutIsRemovedAndNeedsARule) {
+  const auto rules = [](const std::string& op) {
+    return Document("r",
+                    "  allow:\n    - {id: nm, path: \"node.outputs.parameters[*].name\"}\n    - {id: v, path: "
+                    "\"node.outputs.parameters[*].value\", op: [" +
+                        op + "]}\n");
+  };
+  const std::string sent = R"({"node":{"outputs":{"parameters":[{"name":"ts","value":"1"}]}}})";
+  const std::string reply = R"({"node":{"outputs":{"parameters":[{"name":"ts"}]}}})";
+  Load(rules("add, change"));
+  EXPECT_EQ(Outcome(reply, sent), "v node.outputs.parameters[ts].value");
+  Load(rules("remove"));
+  EXPECT_EQ(Outcome(reply, sent), "allowed");
+  // So are the keys of a mapping inside the entry, which are protected here.
+  const std::string labels =
+      R"({"node":{"outputs":{"artifacts":[{"name":"a","artifactGC":{"podMetadata":{"labels":{"x":"1","y":"2"}}}}]}}})";
+  Load(Document("r", "  allow:\n    - {id: nm, path: \"node.outputs.artifacts[*].name\"}\n"));
+  EXPECT_EQ(
+      Outcome(R"({"node":{"outputs":{"artifacts":[{"name":"a","artifactGC":{"podMetadata":{"labels":{"x":"1"}}}}]}}})",
+              labels),
+      "argo.pod-security node.outputs.artifacts[a].artifactGC.podMetadata.labels[y]");
+}
+
 TEST_F(DecisionTest, RequeueIsBoundedAndCounted) {
   Load(Document("all", "  limits: {requeues: 3}\n" + std::string(kAll)));
   const std::string reply = R"({"node":{"phase":"Running"},"requeue":"5s"})";
@@ -386,6 +478,21 @@ TEST_F(DecisionTest, ARuleCountsOnlyWhenItsConditionIsTrue) {
   EXPECT_EQ(Outcome(R"({"node":{"phase":"Succeeded","message":"m"}})"), "m node.message");
   EXPECT_EQ(Outcome(R"({"node":{"phase":"Failed","message":"secret"}})"), "d node.message");
   EXPECT_EQ(Outcome(R"({"node":{"message":"m"}})"), "m node.message") << "no phase: the condition can't be evaluated";
+}
+
+// What cannot be evaluated denies, though another rule allows.
+TEST_F(DecisionTest, ADenyWhoseConditionCannotBeEvaluatedHits) {
+  const auto policy = [](const std::string& mode) {
+    return Document("w",
+                    mode +
+                        "  allow:\n    - {id: m, path: node.message}\n  deny:\n    - {id: d, path: node.message, when: "
+                        "\"node.phase == 'Failed'\", message: not this}\n");
+  };
+  for (const std::string mode : {"", "  mode: audit\n  expires: \"2027-02-01\"\n"}) {
+    Load(policy(mode));
+    EXPECT_EQ(Outcome(R"({"node":{"message":"m"}})"), "d node.message") << mode;
+    EXPECT_EQ(Outcome(R"({"node":{"message":"m"}})", R"({"node":{"phase":"Running"}})"), "allowed") << mode;
+  }
 }
 
 // --- hooks ----------------------------------------------------------------------------------------

@@ -50,6 +50,20 @@ TEST(Reply, IntegersAreOnesThatArgoCanHold) {
     EXPECT_FALSE(mode(number)) << number;
 }
 
+TEST(Reply, EachLeafHasItsType) {
+  const auto artifact = [](const std::string& rest) {
+    const Decoded decoded =
+        DecodeReply(Rpc::kTemplateExecute, R"({"node":{"outputs":{"artifacts":[{"name":"a",)" + rest + "}]}}}");
+    return decoded.ok ? "ok" : decoded.faults[0].id;
+  };
+  EXPECT_EQ(artifact(R"("deleted":true)"), "ok");
+  EXPECT_EQ(artifact(R"("git":{"fetch":["a"]})"), "ok");
+  for (const char* const wrong :
+       {R"("deleted":"true")", R"("deleted":1)", R"("deleted":{})", R"("git":{"fetch":"a"})", R"("git":{"fetch":[1]})",
+        R"("git":{"fetch":["a",null]})", R"("git":{"fetch":{}})", R"("git":[])", R"("s3":"x")"})
+    EXPECT_EQ(artifact(wrong), "decode.wrong-type") << wrong;
+}
+
 TEST(Reply, ATypoIsAnsweredWithTheNearestField) {
   const Decoded decoded = DecodeReply(Rpc::kTemplateExecute, R"({"node":{"mesage":"x"}})");
   ASSERT_EQ(decoded.faults.size(), 1U);

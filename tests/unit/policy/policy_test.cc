@@ -126,8 +126,8 @@ TEST_F(PolicyTest, BuiltInGuardsCannotBeAllowedAway) {
     return R"({"node":{"outputs":{"parameters":[{"name":"x","value":")" + text + R"("}]}}})";
   };
   EXPECT_TRUE(Allows(value("plain")));
-  for (const char* const text :
-       {"{{workflow.name}}", "a}}", "\\u202e", "\\u0000", "\\u2028", "__argo__internal__placeholder-1", "a\\nb"}) {
+  for (const char* const text : {"{{workflow.name}}", "a}}", "\\u202e", "\\u0000", "\\u2028", "\\ufff9",
+                                 "__argo__internal__placeholder-1", "a\\nb"}) {
     const Decision& decision = Decide(value(text));
     EXPECT_EQ(decision.kind, Decision::Kind::kRefused) << text;
   }

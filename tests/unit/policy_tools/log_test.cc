@@ -72,9 +72,9 @@ TEST(Replay, TellsWhatTheLogCanTellAndNoMore) {
       {"the value is not in the log", "    - {id: m, path: node.message, value: {maxBytes: 9}}\n",
        Record("wf", "node.message"), "depends on the value m"},
       {"the value is in the log", "    - {id: m, path: node.message, value: {maxBytes: 9}}\n",
-       Record("wf", "node.message", R"("allowed":true,"value":"short")"), ""},
+       Record("wf", "node.message", R"("allowed":true,"value":"\"short\"")"), ""},
       {"and does not do", "    - {id: m, path: node.message, value: {maxBytes: 3}}\n",
-       Record("wf", "node.message", R"("allowed":true,"value":"short")"), "newly denied m"},
+       Record("wf", "node.message", R"("allowed":true,"value":"\"short\"")"), "newly denied m"},
       {"a phase is in the log", "    - {id: p, path: node.phase, value: {enum: [Failed]}}\n",
        Record("wf", "node.phase"), "newly denied p"},
       {"refused then, allowed now", "    - {id: m, path: node.message}\n", Record("wf", "node.message", refused),
@@ -96,6 +96,86 @@ TEST(Replay, WhatAGuardRefusedStaysRefused) {
   const ReplayReport report = Replayed("    - {id: m, path: node.message}\n", {line});
   EXPECT_EQ(report.guards, 1U);
   EXPECT_TRUE(report.list.empty());
+}
+
+// A record with these verdicts, and other fields behind them.
+std::string RecordOf(const std::string& verdicts, const std::string& more) {
+  return R"({"time":"2026-06-01T10:00:00Z","event":"call","workflow":"wf","namespace":"ci","template":"t","plugin":)"
+         R"("slack","method":"template.execute",)" +
+         more + R"("verdicts":[)" + verdicts + R"(],"applied":true,"phase":"Succeeded"})";
+}
+
+TEST(Replay, CountsWhatTheLogCannotDecideAndNamesIt) {
+  const std::string phase = R"({"op":"change","path":"node.phase","allowed":true,"rule":"p"})";
+  const std::string message = R"({"op":"add","path":"node.message","allowed":true,"rule":"m"})";
+  const std::string rules = "    - {id: p, path: node.phase}\n    - {id: m, path: node.message}\n";
+  struct Case {
+    const char* what;
+    std::string rest;  // of the policy
+    std::string line;
+    std::vector<std::string> missing;  // empty: replayed in full
+  };
+  const auto required = [](const char* path) {
+    return std::string("  require: [{id: r, path: ") + path + ", message: m}]\n";
+  };
+  const std::vector<Case> cases = {
+      {"nothing looks at the whole", "", RecordOf(phase, ""), {}},
+      {"a check",
+       "  checks: [{id: c, message: m, expr: \"has(node.phase)\"}]\n",
+       RecordOf(phase, ""),
+       {"check c of p"}},
+      {"a required leaf that the call set", required("node.phase"), RecordOf(phase, ""), {}},
+      {"a required leaf that an earlier call may have set",
+       required("node.message"),
+       RecordOf(phase, ""),
+       {"require r of p"}},
+      {"a reply's size is in the record", "  limits: {replyBytes: 64}\n", RecordOf(phase, R"("replyBytes":60,)"), {}},
+      {"a reply's size is not", "  limits: {replyBytes: 64}\n", RecordOf(phase, ""), {"limits.replyBytes of p"}},
+      {"depth", "  limits: {depth: 9}\n", RecordOf(phase, ""), {"limits.depth of p"}},
+      {"items", "  limits: {items: 9}\n", RecordOf(phase, ""), {"limits.items of p"}},
+      {"the length of a value", "  limits: {stringBytes: 9}\n", RecordOf(message, ""), {"limits.stringBytes of p"}},
+      {"the length of a value that is known", "  limits: {stringBytes: 9}\n", RecordOf(phase, ""), {}},
+      {"what was too long to be read",
+       "",
+       RecordOf(R"({"whole":true,"path":"","allowed":false,"rule":"limits.replyBytes"})", ""),
+       {"all changes, which were not read"}},
+      {"a check of then is no change",
+       "",
+       RecordOf(phase + R"(,{"whole":true,"path":"","allowed":false,"rule":"c"})", ""),
+       {}},
+      {"a require of then is no change",
+       "",
+       RecordOf(phase + R"(,{"whole":true,"path":"node.progress","allowed":false,"rule":"r"})", ""),
+       {}},
+      {"a refusal that is known decides",
+       "  checks: [{id: c, message: m, expr: \"has(node.phase)\"}]\n",
+       RecordOf(phase + R"(,{"op":"add","path":"node.progress","allowed":true,"rule":"x"})", ""),
+       {}},
+      {"a reply that is too long now",
+       "  limits: {replyBytes: 64, depth: 9}\n",
+       RecordOf(phase, R"("replyBytes":99,)"),
+       {}},
+  };
+  for (const Case& c : cases) {
+    const PolicySet set = SetOf(PolicyText(rules, c.rest));
+    Replay replay(set);
+    replay.Add(Call(c.line));
+    const ReplayReport report = replay.Take({});
+    EXPECT_EQ(report.decisions, 1U) << c.what;
+    EXPECT_EQ(report.decided, c.missing.empty() ? 1U : 0U) << c.what;
+    EXPECT_EQ(report.undecided.empty() ? std::vector<std::string>() : report.undecided[0].missing, c.missing) << c.what;
+  }
+}
+
+TEST(Replay, AValueThatWasMaskedIsNotKnown) {
+  const std::string rules = "    - {id: m, path: node.message, value: {maxBytes: 3}}\n";
+  const std::string verdict = R"({"op":"add","path":"node.message","allowed":true,"rule":"m","value":"\"long\""})";
+  const auto told = [&](const std::string& line) {
+    const ReplayReport report = Replayed(rules, {line});
+    return report.list.empty() ? "same" : std::string(KindName(report.list[0].kind));
+  };
+  EXPECT_EQ(told(RecordOf(verdict, "")), "newly denied");
+  EXPECT_EQ(told(RecordOf(verdict, R"("masked":1,)")), "depends on the value");
 }
 
 TEST(Replay, CountsAndNamesRulesThatNobodyNeeded) {
@@ -127,8 +207,10 @@ std::string Learned(const std::vector<std::string>& lines, LearnOptions options 
 }
 
 std::string WithValue(const std::string& value) {
+  std::string json;
+  AppendJsonString(value, json);
   std::string quoted;
-  AppendJsonString(value, quoted);
+  AppendJsonString(json, quoted);
   return R"("allowed":true,"value":)" + quoted;
 }
 
