@@ -29,16 +29,16 @@ struct MainFlags {
   std::vector<std::string> rootfs;
 };
 
-void AddArgoFlags(CLI::App& verb, ArgoFlags& flags) {
-  verb.add_option("--loglevel", flags.level, "The least important log lines to write")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
-      ->capture_default_str()
-      ->option_text("LEVEL");
-  verb.add_option("--log-format", flags.format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str()
-      ->option_text("FORMAT");
-  verb.add_option("--gloglevel", flags.gloglevel, "Taken because Argo gives it; of no effect")->option_text("N");
+void AddArgoFlags(const Verb& verb, ArgoFlags& flags) {
+  verb.AddOption("--loglevel", flags.level, "The least important log lines to write")
+      .OneOf({"debug", "info", "warn", "error"})
+      .ShowDefault()
+      .ValueName("LEVEL");
+  verb.AddOption("--log-format", flags.format, "text or json")
+      .OneOf({"text", "json"})
+      .ShowDefault()
+      .ValueName("FORMAT");
+  verb.AddOption("--gloglevel", flags.gloglevel, "Taken because Argo gives it; of no effect").ValueName("N");
 }
 
 LogLevel LevelOf(const std::string& level) {
@@ -101,120 +101,118 @@ int Init(const std::string& folder) {
   return made.ok() ? kExitOk : Fail(made.error());
 }
 
-void AddInit(CLI::App& agent, Action& action) {
-  CLI::App* const verb = agent.add_subcommand("init", "Make a token for each plugin container of the agent's pod");
+void AddInit(const Verb& agent, Action& action) {
+  const Verb verb = agent.AddVerb("init", "Make a token for each plugin container of the agent's pod");
   const auto folder = std::make_shared<std::string>("/var/run/argo");
   const auto argo = std::make_shared<ArgoFlags>();
-  AddArgoFlags(*verb, *argo);
-  verb->add_option("--tokens", *folder, "The folder that the pod's containers share")
-      ->capture_default_str()
-      ->option_text("DIR");
-  verb->footer("The containers' names come from ARGO_PLUGIN_NAMES, a JSON list that Argo's controller sets.");
-  verb->callback([&action, folder, argo] { action = [folder] { return Init(*folder); }; });
+  AddArgoFlags(verb, *argo);
+  verb.AddOption("--tokens", *folder, "The folder that the pod's containers share").ShowDefault().ValueName("DIR");
+  verb.Footer("The containers' names come from ARGO_PLUGIN_NAMES, a JSON list that Argo's controller sets.");
+  verb.OnGiven([&action, folder, argo] { action = [folder] { return Init(*folder); }; });
 }
 
-void AddClusterOptions(CLI::App& verb, AgentSettings& settings) {
-  verb.add_option("--kubeconfig", settings.kubeconfig, "How to reach the cluster, outside of one")
-      ->envname("KUBECONFIG")
-      ->option_text("FILE");
-  verb.add_option("--context", settings.context, "A context of the kubeconfig other than its current one");
-  verb.add_option("--namespace", settings.name_space, "Default: the pod's or the context's")->option_text("NAME");
-  verb.add_option("--workflow", settings.workflow, "Serve this workflow's task set, and end with it")
-      ->envname("ARGO_WORKFLOW_NAME")
-      ->option_text("NAME");
-  verb.add_flag("--all", settings.all, "Serve every task set of the namespace (Argo's disableAgentPodCreation)")
-      ->envname("BULKHEAD_ALL");
-  verb.add_option("--instance-id", settings.instance_id, "With --all: those of this controller instance only")
-      ->envname("BULKHEAD_INSTANCE_ID")
-      ->option_text("ID");
-  verb.add_option("--lease", settings.lease, "A Lease that one of several agents holds; the others stand by")
-      ->envname("BULKHEAD_LEASE")
-      ->option_text("NAME");
+void AddClusterOptions(const Verb& verb, AgentSettings& settings) {
+  verb.AddOption("--kubeconfig", settings.kubeconfig, "How to reach the cluster, outside of one")
+      .Environment("KUBECONFIG")
+      .ValueName("FILE");
+  verb.AddOption("--context", settings.context, "A context of the kubeconfig other than its current one");
+  verb.AddOption("--namespace", settings.name_space, "Default: the pod's or the context's").ValueName("NAME");
+  verb.AddOption("--workflow", settings.workflow, "Serve this workflow's task set, and end with it")
+      .Environment("ARGO_WORKFLOW_NAME")
+      .ValueName("NAME");
+  verb.AddFlag("--all", settings.all, "Serve every task set of the namespace (Argo's disableAgentPodCreation)")
+      .Environment("BULKHEAD_ALL");
+  verb.AddOption("--instance-id", settings.instance_id, "With --all: those of this controller instance only")
+      .Environment("BULKHEAD_INSTANCE_ID")
+      .ValueName("ID");
+  verb.AddOption("--lease", settings.lease, "A Lease that one of several agents holds; the others stand by")
+      .Environment("BULKHEAD_LEASE")
+      .ValueName("NAME");
 }
 
-void AddPluginOptions(CLI::App& verb, MainFlags& flags) {
+void AddPluginOptions(const Verb& verb, MainFlags& flags) {
   AgentSettings& settings = flags.settings;
-  verb.add_option("--plugins", settings.plugins, "ExecutorPlugin manifests to launch here: files or folders")
-      ->envname("BULKHEAD_PLUGINS")
-      ->option_text("PATH...");
-  verb.add_option("--plugin-configmap", settings.plugin_config_maps,
-                  "ConfigMaps of `argo executor-plugin build` to launch here, by name")
-      ->envname("BULKHEAD_PLUGIN_CONFIGMAPS")
-      ->option_text("NAME...");
-  verb.add_flag("--workflow-plugins", settings.workflow_plugins,
-                "Launch the workflow's own spec.executorPlugins; when it has some, only those")
-      ->envname("BULKHEAD_WORKFLOW_PLUGINS");
-  verb.add_option("--tokens", settings.token_folder, "Where `agent init` put the tokens of Argo's sidecars")
-      ->capture_default_str()
-      ->option_text("DIR");
-  verb.add_option("--tier", flags.tier, "strict, restricted, or auto: the best there is here")
-      ->check(CLI::IsMember({"strict", "restricted", "auto"}))
-      ->envname("BULKHEAD_TIER")
-      ->capture_default_str()
-      ->option_text("TIER");
-  verb.add_option("--rootfs", flags.rootfs, "A folder (an image volume, say) to be a plugin's read-only root")
-      ->envname("BULKHEAD_ROOTFS")
-      ->option_text("PLUGIN=DIR");
-  verb.add_option("--plugin-start-timeout", flags.start_timeout, "The most a plugin may take until it listens")
-      ->capture_default_str()
-      ->option_text("DURATION");
-  verb.add_option("--workers", settings.workers, "Tasks at once for each plugin")
-      ->check(CLI::Range(1, 256))
-      ->envname("ARGO_AGENT_TASK_WORKERS")
-      ->capture_default_str()
-      ->option_text("N");
+  verb.AddOption("--plugins", settings.plugins, "ExecutorPlugin manifests to launch here: files or folders")
+      .Environment("BULKHEAD_PLUGINS")
+      .ValueName("PATH...");
+  verb.AddOption("--plugin-configmap", settings.plugin_config_maps,
+                 "ConfigMaps of `argo executor-plugin build` to launch here, by name")
+      .Environment("BULKHEAD_PLUGIN_CONFIGMAPS")
+      .ValueName("NAME...");
+  verb.AddFlag("--workflow-plugins", settings.workflow_plugins,
+               "Launch the workflow's own spec.executorPlugins; when it has some, only those")
+      .Environment("BULKHEAD_WORKFLOW_PLUGINS");
+  verb.AddOption("--tokens", settings.token_folder, "Where `agent init` put the tokens of Argo's sidecars")
+      .ShowDefault()
+      .ValueName("DIR");
+  verb.AddOption("--tier", flags.tier, "strict, restricted, or auto: the best there is here")
+      .OneOf({"strict", "restricted", "auto"})
+      .Environment("BULKHEAD_TIER")
+      .ShowDefault()
+      .ValueName("TIER");
+  verb.AddOption("--rootfs", flags.rootfs, "A folder (an image volume, say) to be a plugin's read-only root")
+      .Environment("BULKHEAD_ROOTFS")
+      .ValueName("PLUGIN=DIR");
+  verb.AddOption("--plugin-start-timeout", flags.start_timeout, "The most a plugin may take until it listens")
+      .ShowDefault()
+      .ValueName("DURATION");
+  verb.AddOption("--workers", settings.workers, "Tasks at once for each plugin")
+      .Between(1, 256)
+      .Environment("ARGO_AGENT_TASK_WORKERS")
+      .ShowDefault()
+      .ValueName("N");
 }
 
-void AddMain(CLI::App& agent, Action& action) {
-  CLI::App* const verb = agent.add_subcommand("main", "Execute the tasks of WorkflowTaskSets");
+void AddMain(const Verb& agent, Action& action) {
+  const Verb verb = agent.AddVerb("main", "Execute the tasks of WorkflowTaskSets");
   const auto flags = std::make_shared<MainFlags>();
   AgentSettings& settings = flags->settings;
-  AddClusterOptions(*verb, settings);
-  AddPluginOptions(*verb, *flags);
-  verb->add_option("--policy", settings.policies,
-                   "Policies that say what plugins may change: files or folders. Without one every reply is refused")
-      ->envname("BULKHEAD_POLICY")
-      ->option_text("PATH...");
-  verb->add_option("--audit", settings.audit, "The audit log; continued if it is there and verifies")
-      ->envname("BULKHEAD_AUDIT")
-      ->capture_default_str()
-      ->option_text("FILE");
-  verb->add_option("--journal", settings.journal, "The folder that remembers results when the agent is killed")
-      ->envname("BULKHEAD_JOURNAL")
-      ->capture_default_str()
-      ->option_text("DIR");
-  verb->add_option("--in-flight", flags->in_flight,
-                   "What becomes of a call that was in flight when the agent was killed: repeat it, with the same "
-                   "Idempotency-Key, or fail its task")
-      ->check(CLI::IsMember({"repeat", "fail"}))
-      ->envname("BULKHEAD_IN_FLIGHT")
-      ->capture_default_str()
-      ->option_text("repeat|fail");
-  verb->add_option("--secret-file", settings.secret_files, "A file whose content is masked wherever it would appear")
-      ->envname("BULKHEAD_SECRET_FILES")
-      ->option_text("FILE...");
-  verb->add_option("--drain", flags->drain, "After SIGTERM, how long calls in flight may go on")
-      ->envname("BULKHEAD_DRAIN")
-      ->capture_default_str()
-      ->option_text("DURATION");
-  verb->add_option("--metrics", settings.metrics, "Write counters here at the end (Prometheus text format)")
-      ->option_text("FILE");
-  AddArgoFlags(*verb, flags->argo);
-  verb->footer(
+  AddClusterOptions(verb, settings);
+  AddPluginOptions(verb, *flags);
+  verb.AddOption("--policy", settings.policies,
+                 "Policies that say what plugins may change: files or folders. Without one every reply is refused")
+      .Environment("BULKHEAD_POLICY")
+      .ValueName("PATH...");
+  verb.AddOption("--audit", settings.audit, "The audit log; continued if it is there and verifies")
+      .Environment("BULKHEAD_AUDIT")
+      .ShowDefault()
+      .ValueName("FILE");
+  verb.AddOption("--journal", settings.journal, "The folder that remembers results when the agent is killed")
+      .Environment("BULKHEAD_JOURNAL")
+      .ShowDefault()
+      .ValueName("DIR");
+  verb.AddOption("--in-flight", flags->in_flight,
+                 "What becomes of a call that was in flight when the agent was killed: repeat it, with the same "
+                 "Idempotency-Key, or fail its task")
+      .OneOf({"repeat", "fail"})
+      .Environment("BULKHEAD_IN_FLIGHT")
+      .ShowDefault()
+      .ValueName("repeat|fail");
+  verb.AddOption("--secret-file", settings.secret_files, "A file whose content is masked wherever it would appear")
+      .Environment("BULKHEAD_SECRET_FILES")
+      .ValueName("FILE...");
+  verb.AddOption("--drain", flags->drain, "After SIGTERM, how long calls in flight may go on")
+      .Environment("BULKHEAD_DRAIN")
+      .ShowDefault()
+      .ValueName("DURATION");
+  verb.AddOption("--metrics", settings.metrics, "Write counters here at the end (Prometheus text format)")
+      .ValueName("FILE");
+  AddArgoFlags(verb, flags->argo);
+  verb.Footer(
       "Argo gives `agent main` fixed arguments, so every option that a pod needs can be set by the environment.\n\n"
       "Exit codes: 0 the workflow is done, or a signal ended the agent in order; 1 the agent cannot go on (its\n"
       "container is to be restarted); 2 usage or configuration.");
-  verb->callback([&action, flags] { action = [flags] { return Main(*flags); }; });
+  verb.OnGiven([&action, flags] { action = [flags] { return Main(*flags); }; });
 }
 
 }  // namespace
 
-void AddAgent(CLI::App& app, Action& action) {
-  CLI::App* const agent = app.add_subcommand(
+void AddAgent(const Verb& app, Action& action) {
+  const Verb agent = app.AddVerb(
       "agent", "Stand where Argo's agent stands: also when this program is called argoexec, with Argo's own flags");
-  agent->require_subcommand(1);
-  AddInit(*agent, action);
-  AddMain(*agent, action);
+  agent.NeedsVerb();
+  AddInit(agent, action);
+  AddMain(agent, action);
 }
 
 }  // namespace bulkhead::cli

@@ -47,23 +47,22 @@ int Verify(const std::string& path, const std::string& expected_head, Format for
 
 }  // namespace
 
-void AddAudit(CLI::App& app, Action& action) {
-  CLI::App* const audit = app.add_subcommand("audit", "Work with audit logs");
-  audit->require_subcommand(1);
-  CLI::App* const verify =
-      audit->add_subcommand("verify", "Check that a log is whole: every record, in order, unaltered");
+void AddAudit(const Verb& app, Action& action) {
+  const Verb audit = app.AddVerb("audit", "Work with audit logs");
+  audit.NeedsVerb();
+  const Verb verify = audit.AddVerb("verify", "Check that a log is whole: every record, in order, unaltered");
   const auto path = std::make_shared<std::string>();
   const auto head = std::make_shared<std::string>();
   const auto format = std::make_shared<Format>(Format::kTable);
-  verify->add_option("FILE", *path, "The audit log")->required();
+  verify.AddOption("FILE", *path, "The audit log").Required();
   verify
-      ->add_option("--head", *head,
-                   "The hash that the last record must have, as noted elsewhere: shows a log cut at its end")
-      ->option_text("SHA256");
-  AddOutput(*verify, *format);
-  verify->footer(
+      .AddOption("--head", *head,
+                 "The hash that the last record must have, as noted elsewhere: shows a log cut at its end")
+      .ValueName("SHA256");
+  AddOutput(verify, *format);
+  verify.Footer(
       "Exit code 0 when it verifies, 1 when not (naming the first bad line). The format: runner/audit/FORMAT.md.");
-  verify->callback(
+  verify.OnGiven(
       [&action, path, head, format] { action = [path, head, format] { return Verify(*path, *head, *format); }; });
 }
 

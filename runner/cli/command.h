@@ -1,15 +1,13 @@
-// The verbs of the binary. Each file registers its verb with CLI11, parses, calls the libraries and prints;
+// The verbs of the binary. Each file adds its verb, calls the libraries and prints;
 // it holds no logic of its own.
 #pragma once
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <functional>
 #include <optional>
 #include <string>
 
 #include "runner/base/result.h"
+#include "runner/cli/verb.h"
 
 namespace bulkhead::cli {
 
@@ -21,13 +19,13 @@ inline constexpr int kExitUsage = 2;
 // Set by the verb that was given; called once parsing is over.
 using Action = std::function<int()>;
 
-void AddAgent(CLI::App& app, Action& action);
-void AddRun(CLI::App& app, Action& action);
-void AddServe(CLI::App& app, Action& action);
-void AddDoctor(CLI::App& app, Action& action);
-void AddPolicy(CLI::App& app, Action& action);
-void AddAudit(CLI::App& app, Action& action);
-void AddPlugin(CLI::App& app, Action& action);
+void AddAgent(const Verb& app, Action& action);
+void AddRun(const Verb& app, Action& action);
+void AddServe(const Verb& app, Action& action);
+void AddDoctor(const Verb& app, Action& action);
+void AddPolicy(const Verb& app, Action& action);
+void AddAudit(const Verb& app, Action& action);
+void AddPlugin(const Verb& app, Action& action);
 
 // Called as `argoexec` with a verb other than `agent`: becomes the real argoexec, which is installed in a folder `argo`
 // beside this program. Returns only when there is nothing to hand on, or the exit code when that failed.

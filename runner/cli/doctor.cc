@@ -52,15 +52,14 @@ int Doctor(Format format) {
 
 }  // namespace
 
-void AddDoctor(CLI::App& app, Action& action) {
-  CLI::App* const verb =
-      app.add_subcommand("doctor", "Tell which sandbox tier this place offers, and what would lift it");
-  verb->footer(
+void AddDoctor(const Verb& app, Action& action) {
+  const Verb verb = app.AddVerb("doctor", "Tell which sandbox tier this place offers, and what would lift it");
+  verb.Footer(
       "Each tier is tried by starting a real process in it. Exit code 1 when there is none.\n"
       "A plugin never runs in a lower tier than it was to have: see `bulkhead run --tier`.");
   const auto format = std::make_shared<Format>(Format::kTable);
-  AddOutput(*verb, *format);
-  verb->callback([&action, format] { action = [format] { return Doctor(*format); }; });
+  AddOutput(verb, *format);
+  verb.OnGiven([&action, format] { action = [format] { return Doctor(*format); }; });
 }
 
 }  // namespace bulkhead::cli

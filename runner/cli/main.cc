@@ -43,13 +43,14 @@ int Main(int argc, char** argv) {
   if (const auto code = HandOnArgoexec(argc, argv); code.has_value()) return *code;
   Harden();
   if (!StandardDescriptorsOpen()) return kExitUsage;
-  CLI::App app(
+  CommandLine line(
+      "bulkhead",
       "Bulkhead runs Argo Workflows executor plugins in sandboxes, calls them over mutual TLS, checks every\n"
       "change they return against a policy, masks secrets, and records each call in a verifiable audit log.",
-      "bulkhead");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", "bulkhead " BULKHEAD_VERSION);
-  app.footer(
+      "bulkhead " BULKHEAD_VERSION);
+  const Verb app = line.top();
+  app.NeedsVerb();
+  app.Footer(
       "Start with:\n"
       "  bulkhead doctor                                   which sandbox tier this place offers, and why\n"
       "  bulkhead run TASKS.yaml --plugins DIR --policy POLICY.yaml\n"
@@ -64,11 +65,7 @@ int Main(int argc, char** argv) {
   AddPolicy(app, action);
   AddPlugin(app, action);
   AddAudit(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
-  }
+  if (const auto code = line.Parse(argc, argv); code.has_value()) return *code;
   return action ? action() : kExitUsage;
 }
 

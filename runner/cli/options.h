@@ -1,24 +1,31 @@
 // Options that several verbs share, with the same names and words.
 #pragma once
 
-#include <map>
 #include <string>
+#include <vector>
 
 #include "runner/cli/command.h"
 #include "runner/cli/print.h"
 
 namespace bulkhead::cli {
 
-inline const std::map<std::string, Format>& FormatNames() {
-  static const std::map<std::string, Format> names = {
-      {"table", Format::kTable}, {"json", Format::kJson}, {"yaml", Format::kYaml}};
-  return names;
-}
+void AddOutput(const Verb& verb, Format& format);
 
-inline void AddOutput(CLI::App& verb, Format& format) {
-  verb.add_option("-o,--output", format, "table (for people), json or yaml (for machines)")
-      ->transform(CLI::CheckedTransformer(FormatNames()))
-      ->option_text("table|json|yaml");
-}
+// strict, restricted or auto; TierOption reads it.
+void AddTier(const Verb& verb, std::string& tier);
+
+// PLUGIN=DIR pairs; ReadRootFolders reads them.
+void AddRootfs(const Verb& verb, std::vector<std::string>& rootfs);
+
+void AddAuditLog(const Verb& verb, std::string& audit);
+void AddSecretFiles(const Verb& verb, std::vector<std::string>& files);
+
+// A Go duration; PositiveDuration reads it.
+void AddStartTimeout(const Verb& verb, std::string& timeout);
+
+// How many at once for each plugin; `text` says of what.
+void AddWorkers(const Verb& verb, size_t& workers, const char* text);
+
+void AddVerbose(const Verb& verb, bool& verbose);
 
 }  // namespace bulkhead::cli

@@ -38,17 +38,17 @@ int Check(const std::vector<std::string>& paths, Format format) {
 
 }  // namespace
 
-void AddPlugin(CLI::App& app, Action& action) {
-  CLI::App* const plugin = app.add_subcommand("plugin", "Work with plugin manifests");
-  plugin->require_subcommand(1);
-  CLI::App* const check =
-      plugin->add_subcommand("check", "Report every error of plugin manifests, and the compartments they ask for");
+void AddPlugin(const Verb& app, Action& action) {
+  const Verb plugin = app.AddVerb("plugin", "Work with plugin manifests");
+  plugin.NeedsVerb();
+  const Verb check =
+      plugin.AddVerb("check", "Report every error of plugin manifests, and the compartments they ask for");
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto format = std::make_shared<Format>(Format::kTable);
-  check->add_option("PATH", *paths, "Manifests (kind: ExecutorPlugin, or their ConfigMaps), or folders of them")
-      ->required();
-  AddOutput(*check, *format);
-  check->callback([&action, paths, format] { action = [paths, format] { return Check(*paths, *format); }; });
+  check.AddOption("PATH", *paths, "Manifests (kind: ExecutorPlugin, or their ConfigMaps), or folders of them")
+      .Required();
+  AddOutput(check, *format);
+  check.OnGiven([&action, paths, format] { action = [paths, format] { return Check(*paths, *format); }; });
 }
 
 }  // namespace bulkhead::cli

@@ -90,30 +90,29 @@ int Check(const Options& options) {
 
 }  // namespace
 
-void AddPolicyCheck(CLI::App& policy, Action& action) {
-  CLI::App* const check = policy.add_subcommand("check", "Report every error and every unwise thing, with its place");
+void AddPolicyCheck(const Verb& policy, Action& action) {
+  const Verb check = policy.AddVerb("check", "Report every error and every unwise thing, with its place");
   const auto options = std::make_shared<Options>();
-  check->add_option("PATH", options->paths, "Policy and test files, or folders of them");
-  static const std::map<std::string, DiagnosticFormat> formats = {{"pretty", DiagnosticFormat::kPretty},
-                                                                  {"json", DiagnosticFormat::kJson},
-                                                                  {"github", DiagnosticFormat::kGithub},
-                                                                  {"sarif", DiagnosticFormat::kSarif}};
-  check->add_option("-o,--output", options->format, "pretty (for people), json, github (annotations) or sarif")
-      ->transform(CLI::CheckedTransformer(formats))
-      ->option_text("pretty|json|github|sarif");
-  check->add_flag("--strict", options->strict, "Warnings fail too");
-  check->add_option("--ignore", options->ignore, "Warnings that are not to be told")
-      ->option_text("W...")
-      ->delimiter(',');
-  check->add_flag("--ids", options->ids, "List all ids: what each means, and what to write instead");
-  check->footer(
+  check.AddOption("PATH", options->paths, "Policy and test files, or folders of them");
+  check
+      .AddChoice("-o,--output", options->format,
+                 {{"pretty", DiagnosticFormat::kPretty},
+                  {"json", DiagnosticFormat::kJson},
+                  {"github", DiagnosticFormat::kGithub},
+                  {"sarif", DiagnosticFormat::kSarif}},
+                 "pretty (for people), json, github (annotations) or sarif")
+      .ValueName("pretty|json|github|sarif");
+  check.AddFlag("--strict", options->strict, "Warnings fail too");
+  check.AddOption("--ignore", options->ignore, "Warnings that are not to be told").ValueName("W...").Separator(',');
+  check.AddFlag("--ids", options->ids, "List all ids: what each means, and what to write instead");
+  check.Footer(
       "E... is an error: the policy does not load, or is refused here because it can't be meant.\n"
       "W... is a warning: the policy loads, but see whether it is what you want.\n\n"
       "  bulkhead policy check policy/                      all policies and tests below a folder\n"
       "  bulkhead policy check policy/ --strict --ignore W042    as a gate in CI\n"
       "  bulkhead policy check policy/ -o sarif > check.sarif    for code scanning\n\n"
       "Exit codes: 0 no errors; 2 a file can't be read; 3 errors, or with --strict warnings.");
-  check->callback([&action, options] { action = [options] { return Check(*options); }; });
+  check.OnGiven([&action, options] { action = [options] { return Check(*options); }; });
 }
 
 }  // namespace bulkhead::cli

@@ -48,12 +48,12 @@ LoadedPolicies LoadForTool(const std::vector<std::string>& paths) {
   return loaded;
 }
 
-void AddContext(CLI::App& verb, ContextOptions& options) {
-  verb.add_option("-c,--context", options.file,
-                  "The call: a YAML file {plugin, rpc, workflow, template, node}, or a test file\n"
-                  "(default: a call that the first policy matches, on a node in phase Running)")
-      ->option_text("FILE");
-  verb.add_option("--case", options.case_name, "The case of the test file whose call is meant")->option_text("NAME");
+void AddContext(const Verb& verb, ContextOptions& options) {
+  verb.AddOption("-c,--context", options.file,
+                 "The call: a YAML file {plugin, rpc, workflow, template, node}, or a test file\n"
+                 "(default: a call that the first policy matches, on a node in phase Running)")
+      .ValueName("FILE");
+  verb.AddOption("--case", options.case_name, "The case of the test file whose call is meant").ValueName("NAME");
 }
 
 Result<policy::tools::CallContext> MakeContext(const ContextOptions& options, const policy::PolicySet& policies) {

@@ -17,18 +17,18 @@ namespace bulkhead::cli {
 inline constexpr int kExitPolicy = 3;    // a policy or test file does not compile
 inline constexpr int kExitBelowBar = 4;  // coverage or rule-kill is below what the tests ask for
 
-void AddPolicyCheck(CLI::App& policy, Action& action);
-void AddPolicyFmt(CLI::App& policy, Action& action);
-void AddPolicyTest(CLI::App& policy, Action& action);
-void AddPolicyCorpus(CLI::App& policy, Action& action);
-void AddPolicyBench(CLI::App& policy, Action& action);
-void AddPolicyExplain(CLI::App& policy, Action& action);
-void AddPolicyWhyNot(CLI::App& policy, Action& action);
-void AddPolicyDiff(CLI::App& policy, Action& action);
-void AddPolicyReplay(CLI::App& policy, Action& action);
-void AddPolicyLearn(CLI::App& policy, Action& action);
-void AddPolicySchema(CLI::App& policy, Action& action);
-void AddPolicyProtected(CLI::App& policy, Action& action);
+void AddPolicyCheck(const Verb& policy, Action& action);
+void AddPolicyFmt(const Verb& policy, Action& action);
+void AddPolicyTest(const Verb& policy, Action& action);
+void AddPolicyCorpus(const Verb& policy, Action& action);
+void AddPolicyBench(const Verb& policy, Action& action);
+void AddPolicyExplain(const Verb& policy, Action& action);
+void AddPolicyWhyNot(const Verb& policy, Action& action);
+void AddPolicyDiff(const Verb& policy, Action& action);
+void AddPolicyReplay(const Verb& policy, Action& action);
+void AddPolicyLearn(const Verb& policy, Action& action);
+void AddPolicySchema(const Verb& policy, Action& action);
+void AddPolicyProtected(const Verb& policy, Action& action);
 
 // Seconds since 1970.
 int64_t NowSeconds();
@@ -49,7 +49,7 @@ struct ContextOptions {
   std::string file;
   std::string case_name;
 };
-void AddContext(CLI::App& verb, ContextOptions& options);
+void AddContext(const Verb& verb, ContextOptions& options);
 // Without a file: a call that the first policy matches.
 Result<policy::tools::CallContext> MakeContext(const ContextOptions& options, const policy::PolicySet& policies);
 

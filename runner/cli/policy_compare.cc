@@ -184,67 +184,63 @@ int Learn(const LearnFlags& flags) {
 
 }  // namespace
 
-void AddPolicyDiff(CLI::App& policy, Action& action) {
-  CLI::App* const diff = policy.add_subcommand("diff", "What one version allows that another does not");
+void AddPolicyDiff(const Verb& policy, Action& action) {
+  const Verb diff = policy.AddVerb("diff", "What one version allows that another does not");
   const auto before = std::make_shared<std::string>();
   const auto after = std::make_shared<std::string>();
   const auto format = std::make_shared<Format>(Format::kTable);
-  diff->add_option("OLD", *before, "A policy file, or a folder of them")->required();
-  diff->add_option("NEW", *after, "The other one")->required();
-  AddOutput(*diff, *format);
-  diff->footer(
+  diff.AddOption("OLD", *before, "A policy file, or a folder of them").Required();
+  diff.AddOption("NEW", *after, "The other one").Required();
+  AddOutput(diff, *format);
+  diff.Footer(
       "Exhaustive over the leaves of Argo's replies, the names that rules of either side know ([*] stands for any\n"
       "other), and the ops. Protected leaves count as denied unless unprotected. Conditions on values are compared as\n"
       "written: two patterns of other text are told as different, even if they match the same.\n\n"
       "Exit codes: 0 they allow the same; 1 they differ; 2 usage; 3 a policy does not compile.");
-  diff->callback([&action, before, after, format] {
+  diff.OnGiven([&action, before, after, format] {
     action = [before, after, format] { return Diff(*before, *after, *format); };
   });
 }
 
-void AddPolicyReplay(CLI::App& policy, Action& action) {
-  CLI::App* const replay =
-      policy.add_subcommand("replay", "What policies would have said to the calls of an audit log");
+void AddPolicyReplay(const Verb& policy, Action& action) {
+  const Verb replay = policy.AddVerb("replay", "What policies would have said to the calls of an audit log");
   const auto log = std::make_shared<std::string>();
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto format = std::make_shared<Format>(Format::kTable);
-  replay->add_option("LOG", *log, "An audit log (runner/audit/FORMAT.md)")->required();
-  replay->add_option("-p,--policy", *paths, "Policy files, or folders of them")->required()->option_text("PATH");
-  AddOutput(*replay, *format);
-  replay->footer(
+  replay.AddOption("LOG", *log, "An audit log (runner/audit/FORMAT.md)").Required();
+  replay.AddOption("-p,--policy", *paths, "Policy files, or folders of them").Required().ValueName("PATH");
+  AddOutput(replay, *format);
+  replay.Footer(
       "A log holds paths and verdicts, but no values, except a node's phase and what rules with `log: value` allowed.\n"
       "So an answer that hangs on a value is told as \"depends on the value\". Limits, require and checks are not\n"
       "replayed. Whether the log is whole: `bulkhead audit verify`.\n\n"
       "Exit codes: 0 nothing that passed would be denied; 1 something would; 2 usage; 3 a policy does not compile.");
-  replay->callback(
+  replay.OnGiven(
       [&action, log, paths, format] { action = [log, paths, format] { return Replay(*log, *paths, *format); }; });
 }
 
-void AddPolicyLearn(CLI::App& policy, Action& action) {
-  CLI::App* const learn = policy.add_subcommand("learn", "Draft a policy from an audit log, for a person to narrow");
+void AddPolicyLearn(const Verb& policy, Action& action) {
+  const Verb learn = policy.AddVerb("learn", "Draft a policy from an audit log, for a person to narrow");
   const auto flags = std::make_shared<LearnFlags>();
-  learn->add_option("LOG", flags->log, "An audit log (runner/audit/FORMAT.md)")->required();
-  learn->add_option("-o,--output", flags->output, "A new file; never written over one (default: standard output)")
-      ->option_text("FILE");
-  learn->add_option("--least-values", flags->options.least_values, "Different values before a rule generalises (5)")
-      ->check(CLI::Range(size_t{2}, size_t{64}))
-      ->option_text("N");
+  learn.AddOption("LOG", flags->log, "An audit log (runner/audit/FORMAT.md)").Required();
+  learn.AddOption("-o,--output", flags->output, "A new file; never written over one (default: standard output)")
+      .ValueName("FILE");
+  learn.AddOption("--least-values", flags->options.least_values, "Different values before a rule generalises (5)")
+      .Between(2, 64)
+      .ValueName("N");
   learn
-      ->add_option("--least-workflows", flags->options.least_workflows,
-                   "And different workflows that they came from (3)")
-      ->check(CLI::Range(size_t{1}, size_t{10'000}))
-      ->option_text("M");
-  learn->add_option("--days", flags->days, "How long mode audit lasts (30)")
-      ->check(CLI::Range(1, 90))
-      ->option_text("DAYS");
-  learn->add_flag("--include-refused", flags->options.include_refused, "Also propose what was refused");
-  learn->footer(
+      .AddOption("--least-workflows", flags->options.least_workflows, "And different workflows that they came from (3)")
+      .Between(1, 10'000)
+      .ValueName("M");
+  learn.AddOption("--days", flags->days, "How long mode audit lasts (30)").Between(1, 90).ValueName("DAYS");
+  learn.AddFlag("--include-refused", flags->options.include_refused, "Also propose what was refused");
+  learn.Footer(
       "What a plugin did is not what it should do, and who controls a plugin can teach a log anything: the draft is "
       "in\n"
       "mode audit with an expiry, names what was seen literally, says how often each change was seen, and never\n"
       "proposes protected paths or values with {{. Verify the log first: `bulkhead audit verify`.\n\n"
       "Exit codes: 0 a draft was written; 1 nothing to learn; 2 usage.");
-  learn->callback([&action, flags] { action = [flags] { return Learn(*flags); }; });
+  learn.OnGiven([&action, flags] { action = [flags] { return Learn(*flags); }; });
 }
 
 }  // namespace bulkhead::cli

@@ -1,5 +1,4 @@
 // bulkhead policy explain, why-not: questions to a policy.
-#include <map>
 #include <memory>
 
 #include "policy/tools/explain.h"
@@ -166,46 +165,42 @@ int WhyNot(const WhyNotOptions& options) {
 
 }  // namespace
 
-void AddPolicyExplain(CLI::App& policy, Action& action) {
-  CLI::App* const explain = policy.add_subcommand("explain", "Say of each leaf of a reply who allows or refuses it");
+void AddPolicyExplain(const Verb& policy, Action& action) {
+  const Verb explain = policy.AddVerb("explain", "Say of each leaf of a reply who allows or refuses it");
   const auto reply = std::make_shared<std::string>();
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto context = std::make_shared<ContextOptions>();
   const auto format = std::make_shared<Format>(Format::kTable);
-  explain->add_option("REPLY", *reply, "The reply's bytes, as the plugin sent them; - for standard input")->required();
-  explain->add_option("-p,--policy", *paths, "Policy files, or folders of them")->required()->option_text("PATH");
-  AddContext(*explain, *context);
-  AddOutput(*explain, *format);
-  explain->footer(
+  explain.AddOption("REPLY", *reply, "The reply's bytes, as the plugin sent them; - for standard input").Required();
+  explain.AddOption("-p,--policy", *paths, "Policy files, or folders of them").Required().ValueName("PATH");
+  AddContext(explain, *context);
+  AddOutput(explain, *format);
+  explain.Footer(
       "  echo '{\"node\":{\"phase\":\"Succeeded\"}}' | bulkhead policy explain - -p policy.yaml\n\n"
       "Exit codes: 0 it would be applied; 1 it would be refused; 2 usage; 3 a policy does not compile.");
-  explain->callback([&action, reply, paths, context, format] {
+  explain.OnGiven([&action, reply, paths, context, format] {
     action = [reply, paths, context, format] { return Explain(*reply, *paths, *context, *format); };
   });
 }
 
-void AddPolicyWhyNot(CLI::App& policy, Action& action) {
-  CLI::App* const why = policy.add_subcommand("why-not", "Name the smallest rule that would allow a change");
+void AddPolicyWhyNot(const Verb& policy, Action& action) {
+  const Verb why = policy.AddVerb("why-not", "Name the smallest rule that would allow a change");
   const auto options = std::make_shared<WhyNotOptions>();
-  why->add_option("PATH", options->path, "A leaf: node.message, node.outputs.parameters[ts].value, requeue")
-      ->required();
-  CLI::Option* const value = why->add_option("VALUE", options->value, "What it would become (default: anything)");
-  static const std::map<std::string, policy::Op> ops = {
-      {"add", policy::Op::kAdd}, {"change", policy::Op::kChange}, {"remove", policy::Op::kRemove}};
-  why->add_option("--op", options->op, "add (default), change or remove")
-      ->transform(CLI::CheckedTransformer(ops))
-      ->option_text("add|change|remove");
-  why->add_option("-p,--policy", options->policies, "Policy files, or folders of them")
-      ->required()
-      ->option_text("PATH");
-  AddContext(*why, options->context);
-  why->footer(
+  why.AddOption("PATH", options->path, "A leaf: node.message, node.outputs.parameters[ts].value, requeue").Required();
+  const Option value = why.AddOption("VALUE", options->value, "What it would become (default: anything)");
+  why.AddChoice("--op", options->op,
+                {{"add", policy::Op::kAdd}, {"change", policy::Op::kChange}, {"remove", policy::Op::kRemove}},
+                "add (default), change or remove")
+      .ValueName("add|change|remove");
+  why.AddOption("-p,--policy", options->policies, "Policy files, or folders of them").Required().ValueName("PATH");
+  AddContext(why, options->context);
+  why.Footer(
       "The rule is tried before it is shown: with it, the change passes. What else it lets in is told from the\n"
       "whole schema, as `policy diff` does. Where no rule can allow the change, the guard that stands above is "
       "named.\n\n"
       "Exit codes: 0 it is allowed already; 1 it is refused; 2 usage; 3 a policy does not compile.");
-  why->callback([&action, options, value] {
-    options->has_value = value->count() > 0;
+  why.OnGiven([&action, options, value] {
+    options->has_value = value.Given();
     action = [options] { return WhyNot(*options); };
   });
 }

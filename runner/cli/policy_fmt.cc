@@ -64,18 +64,18 @@ int FormatFiles(const std::vector<std::string>& paths, bool check) {
 
 }  // namespace
 
-void AddPolicyFmt(CLI::App& policy, Action& action) {
-  CLI::App* const fmt = policy.add_subcommand("fmt", "Lay policy and test files out in the one way; comments stay");
+void AddPolicyFmt(const Verb& policy, Action& action) {
+  const Verb fmt = policy.AddVerb("fmt", "Lay policy and test files out in the one way; comments stay");
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto check = std::make_shared<bool>(false);
-  fmt->add_option("FILE", *paths, "YAML files; - for standard input, which goes to standard output")->required();
-  fmt->add_flag("--check", *check, "Change nothing; name the files that would change");
-  fmt->footer(
+  fmt.AddOption("FILE", *paths, "YAML files; - for standard input, which goes to standard output").Required();
+  fmt.AddFlag("--check", *check, "Change nothing; name the files that would change");
+  fmt.Footer(
       "A file is replaced only after a proof that the new text reads as the same document, holds the same\n"
       "comments, and would not change again. Names of changed files are printed.\n\n"
       "Exit codes: 0 done, or nothing to do; 1 with --check, a file would change; 2 a file can't be read; 3 a file is\n"
       "no strict YAML.");
-  fmt->callback([&action, paths, check] { action = [paths, check] { return FormatFiles(*paths, *check); }; });
+  fmt.OnGiven([&action, paths, check] { action = [paths, check] { return FormatFiles(*paths, *check); }; });
 }
 
 }  // namespace bulkhead::cli

@@ -1,5 +1,4 @@
 // bulkhead policy schema, protected: what there is to write rules about.
-#include <map>
 #include <memory>
 
 #include "policy/schema/schema.h"
@@ -62,20 +61,18 @@ int PrintProtected(const std::string& name) {
 
 }  // namespace
 
-void AddPolicySchema(CLI::App& policy, Action& action) {
-  CLI::App* const schema = policy.add_subcommand("schema", "The JSON Schema of policy files, for editors");
+void AddPolicySchema(const Verb& policy, Action& action) {
+  const Verb schema = policy.AddVerb("schema", "The JSON Schema of policy files, for editors");
   const auto kind = std::make_shared<Kind>(Kind::kPolicy);
   const auto paths = std::make_shared<bool>(false);
-  static const std::map<std::string, Kind> kinds = {{"policy", Kind::kPolicy}, {"test", Kind::kTest}};
-  schema->add_option("KIND", *kind, "policy (default) or test")
-      ->transform(CLI::CheckedTransformer(kinds))
-      ->option_text("policy|test");
-  schema->add_flag("--paths", *paths, "List the paths that rules can have instead, with types and protected sets");
-  schema->footer(
+  schema.AddChoice("KIND", *kind, {{"policy", Kind::kPolicy}, {"test", Kind::kTest}}, "policy (default) or test")
+      .ValueName("policy|test");
+  schema.AddFlag("--paths", *paths, "List the paths that rules can have instead, with types and protected sets");
+  schema.Footer(
       "  bulkhead policy schema > policy.schema.json\n"
       "and as the first line of a policy, for editors that use yaml-language-server:\n"
       "  # yaml-language-server: $schema=policy.schema.json");
-  schema->callback([&action, kind, paths] {
+  schema.OnGiven([&action, kind, paths] {
     action = [kind, paths] {
       if (*paths) return PrintLeaves(std::nullopt);
       PrintDocument(*kind == Kind::kPolicy ? policy::tools::PolicySchema() : policy::tools::TestSchema(),
@@ -85,11 +82,11 @@ void AddPolicySchema(CLI::App& policy, Action& action) {
   });
 }
 
-void AddPolicyProtected(CLI::App& policy, Action& action) {
-  CLI::App* const verb = policy.add_subcommand("protected", "The sets of leaves that rules can't allow, and why");
+void AddPolicyProtected(const Verb& policy, Action& action) {
+  const Verb verb = policy.AddVerb("protected", "The sets of leaves that rules can't allow, and why");
   const auto name = std::make_shared<std::string>();
-  verb->add_option("SET", *name, "List the leaves of this set");
-  verb->callback([&action, name] { action = [name] { return PrintProtected(*name); }; });
+  verb.AddOption("SET", *name, "List the leaves of this set");
+  verb.OnGiven([&action, name] { action = [name] { return PrintProtected(*name); }; });
 }
 
 }  // namespace bulkhead::cli

@@ -1,7 +1,6 @@
 // bulkhead policy test, corpus, bench: policies put to the test.
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <memory>
 
 #include "policy/tools/corpus.h"
@@ -104,22 +103,22 @@ int Bench(const std::string& reply_path, const std::vector<std::string>& paths, 
 
 }  // namespace
 
-void AddPolicyTest(CLI::App& policy, Action& action) {
-  CLI::App* const test = policy.add_subcommand("test", "Run the tests of policies, and test the tests");
+void AddPolicyTest(const Verb& policy, Action& action) {
+  const Verb test = policy.AddVerb("test", "Run the tests of policies, and test the tests");
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto format = std::make_shared<TestFormat>(TestFormat::kPretty);
   const auto verbose = std::make_shared<bool>(false);
-  test->add_option("PATH", *paths, "Test files (kind: MutationPolicyTest), or folders of them")->required();
-  static const std::map<std::string, TestFormat> formats = {{"pretty", TestFormat::kPretty},
-                                                            {"json", TestFormat::kJson},
-                                                            {"junit", TestFormat::kJunit},
-                                                            {"tap", TestFormat::kTap},
-                                                            {"github", TestFormat::kGithub}};
-  test->add_option("-o,--output", *format, "pretty (for people), json, junit, tap or github")
-      ->transform(CLI::CheckedTransformer(formats))
-      ->option_text("pretty|json|junit|tap|github");
-  test->add_flag("-v,--verbose", *verbose, "Also name the cases that pass");
-  test->footer(
+  test.AddOption("PATH", *paths, "Test files (kind: MutationPolicyTest), or folders of them").Required();
+  test.AddChoice("-o,--output", *format,
+                 {{"pretty", TestFormat::kPretty},
+                  {"json", TestFormat::kJson},
+                  {"junit", TestFormat::kJunit},
+                  {"tap", TestFormat::kTap},
+                  {"github", TestFormat::kGithub}},
+                 "pretty (for people), json, junit, tap or github")
+      .ValueName("pretty|json|junit|tap|github");
+  test.AddFlag("-v,--verbose", *verbose, "Also name the cases that pass");
+  test.Footer(
       "A test file beside policy.yaml, such as policy_test.yaml:\n\n"
       "  apiVersion: bulkhead.dev/v1alpha1\n"
       "  kind: MutationPolicyTest\n"
@@ -141,38 +140,38 @@ void AddPolicyTest(CLI::App& policy, Action& action) {
       "be: a case must notice (rule-kill). Last, replies that no policy may let through are tried (`policy "
       "corpus`).\n\n"
       "Exit codes: 0 all passed; 1 a case failed; 2 usage; 3 a file does not compile; 4 below the bars of `require`.");
-  test->callback([&action, paths, format, verbose] {
+  test.OnGiven([&action, paths, format, verbose] {
     action = [paths, format, verbose] { return Test(*paths, *format, *verbose); };
   });
 }
 
-void AddPolicyCorpus(CLI::App& policy, Action& action) {
-  CLI::App* const corpus = policy.add_subcommand("corpus", "Try the replies that no policy may let through");
+void AddPolicyCorpus(const Verb& policy, Action& action) {
+  const Verb corpus = policy.AddVerb("corpus", "Try the replies that no policy may let through");
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto verbose = std::make_shared<bool>(false);
-  corpus->add_option("PATH", *paths, "Policy files, or folders of them")->required();
-  corpus->add_flag("-v,--verbose", *verbose, "List each reply and what refused it");
-  corpus->footer(
+  corpus.AddOption("PATH", *paths, "Policy files, or folders of them").Required();
+  corpus.AddFlag("-v,--verbose", *verbose, "List each reply and what refused it");
+  corpus.Footer(
       "Made from the schema for the calls that the policies match: every protected leaf, harmful values,\n"
       "transitions, keys of lists, bytes that decoders read differently. Leaves that a policy unprotects are left "
       "out.\n\n"
       "Exit codes: 0 all refused; 1 a reply was let through; 2 usage; 3 a policy does not compile.");
-  corpus->callback([&action, paths, verbose] { action = [paths, verbose] { return Corpus(*paths, *verbose); }; });
+  corpus.OnGiven([&action, paths, verbose] { action = [paths, verbose] { return Corpus(*paths, *verbose); }; });
 }
 
-void AddPolicyBench(CLI::App& policy, Action& action) {
-  CLI::App* const bench = policy.add_subcommand("bench", "How long policies take to judge a reply");
+void AddPolicyBench(const Verb& policy, Action& action) {
+  const Verb bench = policy.AddVerb("bench", "How long policies take to judge a reply");
   const auto reply = std::make_shared<std::string>();
   const auto paths = std::make_shared<std::vector<std::string>>();
   const auto context = std::make_shared<ContextOptions>();
   const auto decisions = std::make_shared<size_t>(20'000);
-  bench->add_option("REPLY", *reply, "The reply's bytes; - for standard input")->required();
-  bench->add_option("-p,--policy", *paths, "Policy files, or folders of them")->required()->option_text("PATH");
-  AddContext(*bench, *context);
-  bench->add_option("-n,--decisions", *decisions, "How many, after a tenth of them as warm-up")
-      ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
-      ->option_text("N");
-  bench->callback([&action, reply, paths, context, decisions] {
+  bench.AddOption("REPLY", *reply, "The reply's bytes; - for standard input").Required();
+  bench.AddOption("-p,--policy", *paths, "Policy files, or folders of them").Required().ValueName("PATH");
+  AddContext(bench, *context);
+  bench.AddOption("-n,--decisions", *decisions, "How many, after a tenth of them as warm-up")
+      .Between(1, 10'000'000)
+      .ValueName("N");
+  bench.OnGiven([&action, reply, paths, context, decisions] {
     action = [reply, paths, context, decisions] { return Bench(*reply, *paths, *context, *decisions); };
   });
 }

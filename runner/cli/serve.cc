@@ -48,8 +48,8 @@ int Run(ServeFlags& flags) {
 
 }  // namespace
 
-void AddServe(CLI::App& app, Action& action) {
-  CLI::App* const verb = app.add_subcommand(
+void AddServe(const Verb& app, Action& action) {
+  const Verb verb = app.AddVerb(
       "serve",
       "Answer Argo's plugin RPC, all six methods, for plugins in sandboxes: one plugin to Argo, many behind it");
   const auto flags = std::make_shared<ServeFlags>();
@@ -57,68 +57,49 @@ void AddServe(CLI::App& app, Action& action) {
   serve.listen = {"127.0.0.1:4355"};
   serve.token_file = "/var/run/argo/token";
   serve.audit = "audit.jsonl";
-  verb->add_option("--plugins", serve.plugins, "ExecutorPlugin manifests or their ConfigMaps: files or folders")
-      ->required()
-      ->option_text("PATH...");
-  verb->add_option("--policy", serve.policies,
-                   "Policies that say what plugins may change: files or folders. Without one every reply is refused. "
-                   "Read again when they change, and at SIGHUP")
-      ->option_text("PATH...");
-  verb->add_option("--listen", serve.listen,
-                   "Where the plugin RPC is served: 127.0.0.1:PORT, [::1]:PORT; with mutual TLS anywhere, :PORT")
-      ->capture_default_str()
-      ->option_text("ADDRESS...");
-  verb->add_option("--token-file", serve.token_file,
-                   "The bearer token that callers in plain HTTP must send; read again when it changes")
-      ->capture_default_str()
-      ->option_text("FILE");
-  verb->add_option("--tls-cert", serve.tls.certificate, "Mutual TLS: our certificate and its chain (PEM)")
-      ->option_text("FILE");
-  verb->add_option("--tls-key", serve.tls.key, "Its private key (PEM)")->option_text("FILE");
-  verb->add_option("--tls-ca", serve.tls.authorities, "The authorities of clients' certificates (PEM)")
-      ->option_text("FILE");
-  verb->add_option("--client-uri", serve.client_uris,
-                   "A URI that a client's certificate must have, such as spiffe://example.org/argo/controller")
-      ->option_text("URI...");
-  verb->add_flag("--hooks-without-token", serve.gateway.hooks_without_token,
-                 "Answer the controller's hooks (all but template.execute) from loopback without a token: controllers "
-                 "with the plugins of 2021 send none. Whoever runs in the same pod may then ask, too");
-  verb->add_option("--hook-timeout", flags->hook_timeout,
-                   "The most a hook may take, all plugins together; Argo waits 1s")
-      ->capture_default_str()
-      ->option_text("DURATION");
-  verb->add_option("--metrics-listen", serve.metrics_listen,
-                   "Where /healthz, /readyz and /metrics are served, without a token")
-      ->option_text("ADDRESS");
-  verb->add_option("--audit", serve.audit, "The audit log; continued if it is there and verifies")
-      ->capture_default_str()
-      ->option_text("FILE");
-  verb->add_option("--tier", flags->tier,
-                   "strict, restricted, or auto: the best there is here. Never a lower one than asked, nor under a "
-                   "plugin's own minimum")
-      ->check(CLI::IsMember({"strict", "restricted", "auto"}))
-      ->capture_default_str()
-      ->option_text("TIER");
-  verb->add_option("--rootfs", flags->rootfs,
-                   "A folder to be a plugin's read-only root instead of a view of the host's (tier strict)")
-      ->option_text("PLUGIN=DIR");
-  verb->add_option("--secret-file", serve.secret_files,
-                   "A file whose content is masked wherever it would appear, in its common encodings too")
-      ->option_text("FILE...");
-  verb->add_option("--workers", serve.workers, "Calls at once for each plugin; twice as many wait")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str()
-      ->option_text("N");
-  verb->add_option("--plugin-start-timeout", flags->start_timeout,
-                   "The most a plugin may take until it listens on its port")
-      ->capture_default_str()
-      ->option_text("DURATION");
-  verb->add_option("--drain-timeout", flags->drain_timeout,
-                   "After SIGTERM: the most that calls under way may take to be answered")
-      ->capture_default_str()
-      ->option_text("DURATION");
-  verb->add_flag("-v,--verbose", serve.verbose, "Show what plugins print (masked) and how each compartment is made");
-  verb->footer(
+  verb.AddOption("--plugins", serve.plugins, "ExecutorPlugin manifests or their ConfigMaps: files or folders")
+      .Required()
+      .ValueName("PATH...");
+  verb.AddOption("--policy", serve.policies,
+                 "Policies that say what plugins may change: files or folders. Without one every reply is refused. "
+                 "Read again when they change, and at SIGHUP")
+      .ValueName("PATH...");
+  verb.AddOption("--listen", serve.listen,
+                 "Where the plugin RPC is served: 127.0.0.1:PORT, [::1]:PORT; with mutual TLS anywhere, :PORT")
+      .ShowDefault()
+      .ValueName("ADDRESS...");
+  verb.AddOption("--token-file", serve.token_file,
+                 "The bearer token that callers in plain HTTP must send; read again when it changes")
+      .ShowDefault()
+      .ValueName("FILE");
+  verb.AddOption("--tls-cert", serve.tls.certificate, "Mutual TLS: our certificate and its chain (PEM)")
+      .ValueName("FILE");
+  verb.AddOption("--tls-key", serve.tls.key, "Its private key (PEM)").ValueName("FILE");
+  verb.AddOption("--tls-ca", serve.tls.authorities, "The authorities of clients' certificates (PEM)").ValueName("FILE");
+  verb.AddOption("--client-uri", serve.client_uris,
+                 "A URI that a client's certificate must have, such as spiffe://example.org/argo/controller")
+      .ValueName("URI...");
+  verb.AddFlag("--hooks-without-token", serve.gateway.hooks_without_token,
+               "Answer the controller's hooks (all but template.execute) from loopback without a token: controllers "
+               "with the plugins of 2021 send none. Whoever runs in the same pod may then ask, too");
+  verb.AddOption("--hook-timeout", flags->hook_timeout, "The most a hook may take, all plugins together; Argo waits 1s")
+      .ShowDefault()
+      .ValueName("DURATION");
+  verb.AddOption("--metrics-listen", serve.metrics_listen,
+                 "Where /healthz, /readyz and /metrics are served, without a token")
+      .ValueName("ADDRESS");
+  AddAuditLog(verb, serve.audit);
+  AddTier(verb, flags->tier);
+  AddRootfs(verb, flags->rootfs);
+  AddSecretFiles(verb, serve.secret_files);
+  AddWorkers(verb, serve.workers, "Calls at once for each plugin; twice as many wait");
+  AddStartTimeout(verb, flags->start_timeout);
+  verb.AddOption("--drain-timeout", flags->drain_timeout,
+                 "After SIGTERM: the most that calls under way may take to be answered")
+      .ShowDefault()
+      .ValueName("DURATION");
+  AddVerbose(verb, serve.verbose);
+  verb.Footer(
       "In a pod of Argo's agent, as the one ExecutorPlugin (deploy/gateway/plugin.yaml):\n"
       "  bulkhead serve --plugins /etc/bulkhead/plugins --policy /etc/bulkhead/policy\n"
       "Before a controller, over mutual TLS:\n"
@@ -130,7 +111,7 @@ void AddServe(CLI::App& app, Action& action) {
       "SIGTERM answers what is under way, and ends.\n\n"
       "Exit codes: 0 ended by a signal; 1 the audit log could not be written, or nothing could be started; 2 usage or\n"
       "input.");
-  verb->callback([&action, flags] { action = [flags] { return Run(*flags); }; });
+  verb.OnGiven([&action, flags] { action = [flags] { return Run(*flags); }; });
 }
 
 }  // namespace bulkhead::cli

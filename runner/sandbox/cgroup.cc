@@ -196,9 +196,12 @@ Cgroup::~Cgroup() {
   Remove();
 }
 
-std::vector<std::string> Cgroup::procs_files() const {
-  std::vector<std::string> files;
-  for (const std::string& folder : folders_) files.push_back(folder + (version_ == 2 ? "/cgroup.procs" : "/tasks"));
+Result<std::vector<UniqueFd>> Cgroup::OpenProcs() const {
+  std::vector<UniqueFd> files;
+  for (const std::string& folder : folders_) {
+    BULKHEAD_ASSIGN(UniqueFd file, OpenFile(folder + (version_ == 2 ? "/cgroup.procs" : "/tasks"), O_WRONLY));
+    files.push_back(std::move(file));
+  }
   return files;
 }
 

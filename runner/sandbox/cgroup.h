@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runner/base/result.h"
+#include "runner/base/unique_fd.h"
 #include "runner/sandbox/spec.h"
 
 namespace bulkhead::sandbox {
@@ -31,8 +32,8 @@ class Cgroup {
   Cgroup& operator=(const Cgroup&) = delete;
 
   const Limits& limits() const { return limits_; }
-  // Files to which a process writes "0" to join.
-  std::vector<std::string> procs_files() const;
+  // Files to which a process writes "0" to join, as many as the place has folders.
+  Result<std::vector<UniqueFd>> OpenProcs() const;
   // Whether the kernel killed a process in it for memory.
   bool OutOfMemory() const;
   // Kills what is in it and waits until it is gone; false when something is still there after two seconds.

@@ -114,7 +114,9 @@ void Compartment::OnMessage(std::string_view message, UniqueFd passed) {
       break;
     case Notice::kExit: {
       ExitMessage end;
-      if (Read(message, end) && !cause.has_value()) cause = FromWaitStatus(end.wait_status);
+      if (!Read(message, end)) break;
+      alone = end.alone != 0;
+      if (!cause.has_value()) cause = FromWaitStatus(end.wait_status);
       break;
     }
   }

@@ -33,6 +33,7 @@ struct Compartment {
   std::unique_ptr<Cgroup> cgroup;
   std::optional<TempDir> scratch;
   std::optional<ExitReport> cause;  // what init said of the end
+  bool alone = false;               // only the shim is left, and about to end
   bool spawned_reaped = false;
   bool shim_reaped = false;
 
@@ -43,14 +44,14 @@ struct Compartment {
   bool ready = false;
   bool kill_asked = false;
   std::chrono::steady_clock::time_point killed_at{};
-  std::optional<ExitReport> report;  // set when no process is left
+  std::optional<ExitReport> report;  // set when no process of the plugin is left
   bool cleaned = false;              // set last, when nothing is left
 
   // One message of bulkhead-init, with the descriptor that came with it.
   void OnMessage(std::string_view message, UniqueFd passed);
   // Makes the shim end everything; `hard`: does not leave it to the shim.
   void Kill(bool hard);
-  // The final report, once everything is reaped.
+  // The final report, once no process of the plugin is left.
   ExitReport Conclude() const;
 };
 

@@ -118,7 +118,7 @@ LandlockView FlatLandlock::View() const {
 }
 
 std::string DescribeRule(const LandlockPlan& plan, size_t failed_rule) {
-  if (failed_rule == kLandlockCreate || failed_rule == kLandlockRestrict) return "the ruleset";
+  if (failed_rule == kLandlockCreate) return "the ruleset";
   if (failed_rule < plan.paths.size())
     return "path " + plan.paths[failed_rule].path + (plan.paths[failed_rule].required ? " (required)" : "");
   const size_t port = failed_rule - plan.paths.size();

@@ -64,7 +64,7 @@ uint64_t HandledScopes(int abi);
 // A scratch folder that does not exist is an error when the plan is applied.
 LandlockPlan PlanLandlock(const SandboxSpec& spec, const KernelFeatures& features, const std::string& scratch_dir);
 
-// A plan as the flat data that ApplyLandlock takes.
+// A plan as the flat data that MakeLandlockRuleset takes.
 class FlatLandlock {
  public:
   explicit FlatLandlock(const LandlockPlan& plan);
@@ -78,7 +78,7 @@ class FlatLandlock {
   std::vector<LandlockPortRule> port_rules_;
 };
 
-// "path /usr (required)", "port 4355", "the ruleset": what `failed_rule` of ApplyLandlock means.
+// "path /usr (required)", "port 4355", "the ruleset": what `failed_rule` of MakeLandlockRuleset means.
 std::string DescribeRule(const LandlockPlan& plan, size_t failed_rule);
 
 }  // namespace bulkhead::sandbox

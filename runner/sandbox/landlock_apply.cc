@@ -53,18 +53,19 @@ int AddRules(int ruleset, const LandlockView& view, size_t* failed_rule) noexcep
 
 }  // namespace
 
-int ApplyLandlock(const LandlockView& view, size_t* failed_rule) noexcept {
+int MakeLandlockRuleset(const LandlockView& view, size_t* failed_rule) noexcept {
   *failed_rule = kLandlockCreate;
   const abi::LandlockRulesetAttr attr = {view.handled_fs, view.handled_net, view.scoped};
-  const long ruleset = OrErrno(syscall(abi::kSysLandlockCreateRuleset, &attr, sizeof(attr), 0));
-  if (ruleset < 0) return static_cast<int>(ruleset);
-  int error = AddRules(static_cast<int>(ruleset), view, failed_rule);
-  if (error == 0) {
-    *failed_rule = kLandlockRestrict;
-    error = static_cast<int>(OrErrno(syscall(abi::kSysLandlockRestrictSelf, static_cast<int>(ruleset), 0)));
-  }
-  close(static_cast<int>(ruleset));
+  const int ruleset = static_cast<int>(OrErrno(syscall(abi::kSysLandlockCreateRuleset, &attr, sizeof(attr), 0)));
+  if (ruleset < 0) return ruleset;
+  const int error = AddRules(ruleset, view, failed_rule);
+  if (error == 0) return ruleset;
+  close(ruleset);
   return error;
+}
+
+int EnterLandlock(int ruleset) noexcept {
+  return static_cast<int>(OrErrno(syscall(abi::kSysLandlockRestrictSelf, ruleset, 0)));
 }
 
 }  // namespace bulkhead::sandbox

@@ -32,16 +32,19 @@ struct LandlockView {
   size_t paths_size = 0;
 };
 
-// In `failed_rule` of ApplyLandlock: the ruleset could not be made, or not be entered.
+// In `failed_rule`: the ruleset itself could not be made.
 inline constexpr size_t kLandlockCreate = static_cast<size_t>(-1);
-inline constexpr size_t kLandlockRestrict = static_cast<size_t>(-2);
 
-// Confines the calling thread, for good, and all its children. The caller has set no_new_privs. Paths
-// are opened now, in the caller's root, following symbolic links: a rule on /bin holds for where /bin
-// leads. A right that only folders have is left out of a rule whose path is no folder.
+// Makes a ruleset with the rules of `view`. Paths are opened now, in the caller's root, following symbolic
+// links: a rule on /bin holds for where /bin leads. A right that only folders have is left out of a rule
+// whose path is no folder.
 //
-// Returns 0, or -errno with `*failed_rule` the index of the rule (path rules first, port rules after
-// them), kLandlockCreate or kLandlockRestrict. After an error the caller may not go on: nothing is confined.
-int ApplyLandlock(const LandlockView& view, size_t* failed_rule) noexcept;
+// Returns a descriptor of the caller's (close-on-exec), or -errno with `*failed_rule` the index of the rule
+// (path rules first, port rules after them) or kLandlockCreate.
+int MakeLandlockRuleset(const LandlockView& view, size_t* failed_rule) noexcept;
+
+// Confines the calling thread, for good, and all its children. The caller has set no_new_privs. Returns 0, or
+// -errno: nothing is confined.
+int EnterLandlock(int ruleset) noexcept;
 
 }  // namespace bulkhead::sandbox

@@ -14,7 +14,9 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "runner/sandbox/compartment.h"
 #include "runner/sandbox/landlock.h"
@@ -48,20 +50,20 @@ Result<Pair> MakeSockets(int type) {
   return Pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-bool SendFd(int control, std::string_view message, int fd) {
+bool SendFds(int control, std::string_view message, std::span<const int> fds) {
   iovec part = {const_cast<char*>(message.data()), message.size()};
   msghdr header = {};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
-  if (fd >= 0) {
+  alignas(cmsghdr) char space[CMSG_SPACE(kMostSupplies * sizeof(int))] = {};
+  if (!fds.empty()) {
     header.msg_control = space;
-    header.msg_controllen = sizeof space;
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
     cmsghdr* const rights = CMSG_FIRSTHDR(&header);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
   ssize_t sent = 0;
   do {
@@ -115,7 +117,8 @@ class Process : public SandboxedProcess {
   Result<UniqueFd> Connect() override {
     BULKHEAD_ASSIGN(Pair pair, MakeSockets(SOCK_STREAM));
     const char order = static_cast<char>(Order::kConnection);
-    if (!SendFd(compartment_->control.get(), {&order, 1}, pair.theirs.get())) {
+    const int theirs = pair.theirs.get();
+    if (!SendFds(compartment_->control.get(), {&order, 1}, {&theirs, 1})) {
       return Error(Code::kUnavailable, "the compartment has ended");
     }
     return std::move(pair.ours);
@@ -170,13 +173,20 @@ class RealLauncher : public Launcher {
     compartment->tier = spec.tier;
     compartment->callbacks = std::move(callbacks);
     BULKHEAD_ASSIGN(const Plan plan, MakePlan(spec, *compartment));
-    BULKHEAD_TRY(Start(spec, plan, server, client_uri, *compartment));
+    Status supplied;
+    BULKHEAD_TRY(Start(spec, plan, server, client_uri, *compartment, supplied));
     if (Status watched = supervisor_->Watch(compartment); !watched.ok()) {
       compartment->Kill(true);
       return std::move(watched).error();
     }
+    if (!supplied.ok()) {
+      supervisor_->Kill(compartment);
+      return std::move(supplied).error();
+    }
+    auto process = AwaitAttestation(plan, compartment);
+    // Only now: the kernel has one lock for all control groups, and until here the plugin's process needs it.
     PrepareNext(spec);
-    return AwaitAttestation(plan, compartment);
+    return process;
   }
 
  private:
@@ -203,24 +213,22 @@ class RealLauncher : public Launcher {
     plan.shim_filter = shim_filter_;
     plan.filter_notifies = features_.seccomp_user_notify;
     BULKHEAD_ASSIGN(plan.filter, Filter(spec));
-    std::string scratch;
     if (spec.tier == Tier::kStrict) {
       ids_.Assign(spec.uid, spec.gid, plan);
       plan.token = spec.token;
       plan.scratch_bytes = spec.limits.scratch_bytes;
       BULKHEAD_ASSIGN(plan.mounts, PlanView(spec));
     } else {
-      BULKHEAD_ASSIGN(scratch, MakeScratch(spec, plan, compartment));
+      BULKHEAD_TRY(MakeScratch(spec, plan, compartment));
       plan.switch_user = features_.root;
       plan.signal_guard = features_.landlock_abi < 6;
       plan.keep_token_fd = !spec.token.empty();
       if (plan.keep_token_fd) BULKHEAD_TRY(EnsureTokenLink());
     }
-    AddLandlock(spec, scratch, plan);
-    if (cgroups_.version != 0) {
-      BULKHEAD_ASSIGN(compartment.cgroup, TakeCgroup(spec.limits));
-      plan.cgroup_procs = compartment.cgroup->procs_files();
-    }
+    plan.landlock = features_.landlock_abi > 0;
+    plan.landlock_comes = plan.landlock && spec.tier == Tier::kRestricted;
+    if (!plan.landlock_comes) AddLandlock(spec, plan);
+    plan.cgroup_files = cgroups_.version == 0 ? 0 : static_cast<uint32_t>(cgroups_.folders.size());
     plan.watch_memory = cgroups_.version == 0;
     return plan;
   }
@@ -242,8 +250,7 @@ class RealLauncher : public Launcher {
     return TempDir::Create("bulkhead-", parent);
   }
 
-  // What the next launch will need, while bulkhead-init works on this one. What fails here fails again there, and is
-  // told there.
+  // For the next launch. What fails here fails again there, and is told there.
   void PrepareNext(const SandboxSpec& spec) {
     if (cgroups_.version != 0) {
       auto cgroup = TakeCgroup(spec.limits);
@@ -269,7 +276,7 @@ class RealLauncher : public Launcher {
     return filter;
   }
 
-  Result<std::string> MakeScratch(const SandboxSpec& spec, Plan& plan, Compartment& compartment) {
+  Status MakeScratch(const SandboxSpec& spec, Plan& plan, Compartment& compartment) {
     BULKHEAD_ASSIGN(TempDir scratch, TakeScratch());
     const std::string path = scratch.path();
     if (features_.root && ::chown(path.c_str(), spec.uid, spec.gid) != 0) return ErrnoError("chown " + path, errno);
@@ -277,7 +284,7 @@ class RealLauncher : public Launcher {
     const bool has_tmpdir = std::any_of(plan.env.begin(), plan.env.end(),
                                         [](const std::string& variable) { return variable.starts_with("TMPDIR="); });
     if (!has_tmpdir) plan.env.push_back("TMPDIR=" + path);
-    return path;
+    return OkStatus();
   }
 
   Status EnsureTokenLink() {
@@ -287,11 +294,10 @@ class RealLauncher : public Launcher {
     return OkStatus();
   }
 
-  void AddLandlock(const SandboxSpec& spec, const std::string& scratch, Plan& plan) const {
-    const LandlockPlan landlock = PlanLandlock(spec, features_, scratch);
+  void AddLandlock(const SandboxSpec& spec, Plan& plan) const {
+    const LandlockPlan landlock = PlanLandlock(spec, features_, "");
     const FlatLandlock flat(landlock);
     const LandlockView view = flat.View();
-    plan.landlock = landlock.abi > 0;
     plan.handled_fs = view.handled_fs;
     plan.handled_net = view.handled_net;
     plan.scoped = view.scoped;
@@ -300,19 +306,50 @@ class RealLauncher : public Launcher {
     plan.port_rules.assign(view.port_rules, view.port_rules + view.port_count);
   }
 
+  // What the plugin's process needs only when it has been forked, made and sent while that goes on: each path of a
+  // ruleset costs four system calls, and the kernel takes its time for a control group.
+  Status Supply(const SandboxSpec& spec, const Plan& plan, Compartment& compartment, int socket) {
+    std::vector<UniqueFd> supplies;
+    if (cgroups_.version != 0) {
+      BULKHEAD_ASSIGN(compartment.cgroup, TakeCgroup(spec.limits));
+      BULKHEAD_ASSIGN(supplies, compartment.cgroup->OpenProcs());
+    }
+    if (plan.landlock_comes) {
+      BULKHEAD_ASSIGN(UniqueFd ruleset, MakeRuleset(spec, compartment.scratch->path()));
+      supplies.push_back(std::move(ruleset));
+    }
+    std::vector<int> fds;
+    for (const UniqueFd& supply : supplies) fds.push_back(supply.get());
+    // Where nobody receives it any more, the control socket tells why.
+    SendFds(socket, "S", fds);
+    return OkStatus();
+  }
+
+  Result<UniqueFd> MakeRuleset(const SandboxSpec& spec, const std::string& scratch) const {
+    const LandlockPlan landlock = PlanLandlock(spec, features_, scratch);
+    const FlatLandlock flat(landlock);
+    size_t failed = 0;
+    const int ruleset = MakeLandlockRuleset(flat.View(), &failed);
+    if (ruleset < 0) return ErrnoError("Landlock: " + DescribeRule(landlock, failed), -ruleset);
+    return UniqueFd(ruleset);
+  }
+
+  // `supplied`: what came of Supply. Without supplies the compartment ends by itself.
   Status Start(const SandboxSpec& spec, const Plan& plan, const certs::Identity* server, std::string_view client_uri,
-               Compartment& compartment) const {
+               Compartment& compartment, Status& supplied) {
     BULKHEAD_ASSIGN(Pair out, MakePipe());
     BULKHEAD_ASSIGN(Pair err, MakePipe());
     BULKHEAD_ASSIGN(Pair control, MakeSockets(SOCK_SEQPACKET));
+    BULKHEAD_ASSIGN(const Pair supplies, MakeSockets(SOCK_SEQPACKET));
     BULKHEAD_ASSIGN(const UniqueFd plan_memory, SealedMemory("bulkhead-plan", Secret(SerializePlan(plan)).Reveal()));
     UniqueFd token;
     if (plan.keep_token_fd) {
       BULKHEAD_ASSIGN(token, SealedMemory("token", spec.token));
     }
-    const InitFds fds = {out.theirs.get(), err.theirs.get(), control.theirs.get(), plan_memory.get(),
-                         token.valid() ? token.get() : -1};
-    BULKHEAD_ASSIGN(Spawned spawned, spawner_->Spawn(fds));
+    const InitFds fds = {out.theirs.get(),  err.theirs.get(),      control.theirs.get(),
+                         plan_memory.get(), supplies.theirs.get(), token.get()};
+    BULKHEAD_ASSIGN(Spawned spawned,
+                    spawner_->Spawn(fds, [&] { supplied = Supply(spec, plan, compartment, supplies.ours.get()); }));
     compartment.spawned = spawned.pid;
     compartment.spawned_pidfd = std::move(spawned.pidfd);
     compartment.control = std::move(control.ours);
@@ -320,7 +357,7 @@ class RealLauncher : public Launcher {
     compartment.output[1] = std::move(err.ours);
     // Waits in the socket until the shim reads it, which it does only after the plugin was forked: the
     // plugin's process never held the key.
-    if (server != nullptr) SendFd(compartment.control.get(), IdentityMessage(*server, client_uri).Reveal(), -1);
+    if (server != nullptr) SendFds(compartment.control.get(), IdentityMessage(*server, client_uri).Reveal(), {});
     return OkStatus();
   }
 

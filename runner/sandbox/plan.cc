@@ -103,10 +103,11 @@ void VisitMembers(V& v, T& item) {
     v.Visit(item.token), v.Visit(item.keep_token_fd);
     v.Visit(item.uids), v.Visit(item.gids), v.Visit(item.deny_setgroups), v.Visit(item.mounts),
         v.Visit(item.scratch_bytes);
-    v.Visit(item.cgroup_procs), v.Visit(item.watch_memory);
+    v.Visit(item.cgroup_files), v.Visit(item.watch_memory);
     v.Visit(item.limits.memory_bytes), v.Visit(item.limits.cpu_millis), v.Visit(item.limits.pids);
     v.Visit(item.limits.open_files), v.Visit(item.limits.file_bytes), v.Visit(item.limits.scratch_bytes);
-    v.Visit(item.landlock), v.Visit(item.handled_fs), v.Visit(item.handled_net), v.Visit(item.scoped);
+    v.Visit(item.landlock), v.Visit(item.landlock_comes), v.Visit(item.handled_fs), v.Visit(item.handled_net),
+        v.Visit(item.scoped);
     v.Visit(item.landlock_paths), v.Visit(item.path_rules), v.Visit(item.port_rules), v.Visit(item.signal_guard);
     v.Visit(item.filter), v.Visit(item.filter_notifies), v.Visit(item.shim_filter);
     for (auto& inode : item.launcher_namespaces) v.Visit(inode);

@@ -50,12 +50,13 @@ struct Plan {
   std::vector<MountEntry> mounts;
   uint64_t scratch_bytes = 0;
 
-  std::vector<std::string> cgroup_procs;  // files that the plugin's first process writes itself into
+  uint32_t cgroup_files = 0;  // so many come over kSuppliesFd
   Limits limits;
   bool watch_memory = false;  // no cgroup does it
 
-  // Landlock, flat as ApplyLandlock takes it.
   bool landlock = false;
+  bool landlock_comes = false;  // restricted: the ruleset comes over kSuppliesFd
+  // strict, where the paths are the compartment's own: flat as MakeLandlockRuleset takes it.
   uint64_t handled_fs = 0, handled_net = 0, scoped = 0;
   std::string landlock_paths;
   std::vector<LandlockPathRule> path_rules;

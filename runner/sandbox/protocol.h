@@ -9,12 +9,16 @@ namespace bulkhead::sandbox {
 
 // The first bulkhead-init, which forks the others, has /dev/null on 0, 1 and 2 and this.
 inline constexpr int kOrdersFd = 3;
-// An order to fork carries the descriptors of the new process: the plugin's pipes for 1 and 2, then those
-// below. The token's may be left out.
-inline constexpr unsigned kMostInitFds = 5;
+// An order to fork carries the descriptors of the new process: the plugin's pipes for 1 and 2, then control,
+// plan, supplies and token. The token's may be left out.
+inline constexpr unsigned kMostInitFds = 6;
 inline constexpr int kControlFd = 3;
 inline constexpr int kPlanFd = 4;
 inline constexpr int kTokenFd = 5;  // restricted, when there is a token
+// A socket over which one packet comes: what the launcher makes while the process is made. Its descriptors are
+// the files by which the plugin joins its control groups, and in restricted the ruleset of Landlock.
+inline constexpr int kSuppliesFd = 6;
+inline constexpr unsigned kMostSupplies = 4;
 
 struct SpawnMessage {
   int32_t pid = -1;  // as the launcher sees it; the process's pidfd comes along
@@ -62,6 +66,7 @@ struct ForbiddenMessage {
 
 struct ExitMessage {
   uint8_t notice = static_cast<uint8_t>(Notice::kExit);
+  uint8_t alone = 0;  // no other process of the compartment is left but the shim, which ends now
   int32_t wait_status = 0;
 };
 

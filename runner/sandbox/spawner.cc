@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "runner/base/io.h"
 #include "runner/sandbox/protocol.h"
@@ -55,7 +56,7 @@ int SpawnProgram(const std::string& path, int null, int orders, pid_t& pid) {
 }
 
 bool SendOrder(int socket, const InitFds& fds) {
-  const std::array<int, kMostInitFds> list = {fds.out, fds.err, fds.control, fds.plan, fds.token};
+  const std::array<int, kMostInitFds> list = {fds.out, fds.err, fds.control, fds.plan, fds.supplies, fds.token};
   const size_t count = fds.token >= 0 ? kMostInitFds : kMostInitFds - 1;
   char order = 0;
   iovec part = {&order, 1};
@@ -111,13 +112,17 @@ Spawner::~Spawner() {
   Stop();
 }
 
-Result<Spawned> Spawner::Spawn(const InitFds& fds) {
+Result<Spawned> Spawner::Spawn(const InitFds& fds, const std::function<void()>& meanwhile) {
   const std::lock_guard lock(mutex_);
-  auto spawned = Ask(fds);
+  bool called = false;
+  const auto once = [&] {
+    if (!std::exchange(called, true)) meanwhile();
+  };
+  auto spawned = Ask(fds, once);
   if (spawned.ok() || spawned.error().code() != Code::kUnavailable) return spawned;
   Stop();
   BULKHEAD_TRY(Start());
-  return Ask(fds);
+  return Ask(fds, once);
 }
 
 Status Spawner::Start() {
@@ -143,10 +148,12 @@ void Spawner::Stop() {
   pid_ = -1;
 }
 
-Result<Spawned> Spawner::Ask(const InitFds& fds) {
+Result<Spawned> Spawner::Ask(const InitFds& fds, const std::function<void()>& meanwhile) {
   SpawnMessage answer;
   Spawned spawned;
-  if (!SendOrder(socket_.get(), fds) || !ReceiveAnswer(socket_.get(), answer, spawned.pidfd)) {
+  const bool sent = SendOrder(socket_.get(), fds);
+  if (sent) meanwhile();
+  if (!sent || !ReceiveAnswer(socket_.get(), answer, spawned.pidfd)) {
     return Error(Code::kUnavailable, init_path_ + " does not answer");
   }
   if (answer.error_number != 0) return ErrnoError("forking bulkhead-init", answer.error_number);

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,7 +20,7 @@ namespace bulkhead::sandbox {
 
 // What a new process of bulkhead-init gets. It inherits nothing else.
 struct InitFds {
-  int out = -1, err = -1, control = -1, plan = -1;
+  int out = -1, err = -1, control = -1, plan = -1, supplies = -1;
   int token = -1;  // -1: none
 };
 
@@ -37,14 +38,15 @@ class Spawner {
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
 
+  // Calls `meanwhile` at most once, while the process is made.
   // kUnavailable when bulkhead-init can't be had (again: one that died is replaced once a call).
-  Result<Spawned> Spawn(const InitFds& fds);
+  Result<Spawned> Spawn(const InitFds& fds, const std::function<void()>& meanwhile);
 
  private:
   explicit Spawner(std::string init_path) : init_path_(std::move(init_path)) {}
   Status Start();
   void Stop();
-  Result<Spawned> Ask(const InitFds& fds);
+  Result<Spawned> Ask(const InitFds& fds, const std::function<void()>& meanwhile);
 
   const std::string init_path_;
   std::mutex mutex_;

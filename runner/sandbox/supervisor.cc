@@ -36,6 +36,7 @@ struct Supervisor::Watched {
   std::array<bool, 2> paused = {};
   std::array<SteadyClock::time_point, 2> resume = {};
   bool shim_watched = false;
+  bool reported = false;
 };
 
 Result<std::unique_ptr<Supervisor>> Supervisor::Create() {
@@ -77,7 +78,7 @@ Status Supervisor::Watch(std::shared_ptr<Compartment> compartment) {
 void Supervisor::Kill(const std::shared_ptr<Compartment>& compartment) {
   {
     const std::lock_guard lock(compartment->mutex);
-    if (compartment->report.has_value() || compartment->kill_asked) return;
+    if (compartment->cleaned || compartment->kill_asked) return;
     compartment->kill_asked = true;
     compartment->killed_at = SteadyClock::now();
   }
@@ -180,6 +181,7 @@ void Supervisor::OnControl(Watched& watched) {
     if (compartment.shim_pidfd.valid() && !watched.shim_watched) {
       watched.shim_watched = Add(compartment.shim_pidfd.get(), watched.id, kShim);
     }
+    if (compartment.alone && !watched.reported) Report(watched);
   }
 }
 
@@ -259,27 +261,34 @@ void Supervisor::ForceLateOnes() {
   }
 }
 
+void Supervisor::Report(Watched& watched) {
+  Compartment& compartment = *watched.compartment;
+  for (size_t i = 0; i < 2; ++i) {
+    OnOutput(watched, i, true);
+    watched.paused[i] = false;
+    compartment.output[i].Reset();
+  }
+  ExitReport report;
+  {
+    const std::lock_guard lock(compartment.mutex);
+    report = compartment.Conclude();
+  }
+  if (compartment.callbacks.on_exit) compartment.callbacks.on_exit(report);
+  const std::lock_guard lock(compartment.mutex);
+  compartment.report = report;
+  compartment.changed.notify_all();
+  watched.reported = true;
+}
+
 void Supervisor::Finish(uint64_t id, Watched& watched) {
   const std::shared_ptr<Compartment> compartment = watched.compartment;
   // In restricted nothing but the shim knows the plugin's processes; when it could not end them, the cgroup does.
   if (compartment->cgroup != nullptr && !compartment->cause.has_value()) compartment->cgroup->KillAll();
-  for (size_t i = 0; i < 2; ++i) OnOutput(watched, i, true);
-  ExitReport report;
-  {
-    const std::lock_guard lock(compartment->mutex);
-    report = compartment->Conclude();
-  }
+  if (!watched.reported) Report(watched);
   Remove(compartment->control.get());
-  for (UniqueFd& pipe : compartment->output) pipe.Reset();
   {
     const std::lock_guard lock(mutex_);
     watched_.erase(id);
-  }
-  if (compartment->callbacks.on_exit) compartment->callbacks.on_exit(report);
-  {
-    const std::lock_guard lock(compartment->mutex);
-    compartment->report = report;
-    compartment->changed.notify_all();
   }
   // After the report: nobody who waits for the end has to wait for this, only who destroys the process.
   compartment->mount_namespace.Reset();

@@ -23,7 +23,7 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  // From here on the compartment is watched until its report is set. Thread-safe.
+  // From here on the compartment is watched until it is cleaned up. Thread-safe.
   Status Watch(std::shared_ptr<Compartment> compartment);
   // Asks for its end, by force if it does not come soon. Thread-safe.
   void Kill(const std::shared_ptr<Compartment>& compartment);
@@ -41,6 +41,7 @@ class Supervisor {
   void OnSpawned(Watched& watched);
   void OnShim(Watched& watched);
   void ForceLateOnes();
+  void Report(Watched& watched);
   void Finish(uint64_t id, Watched& watched);
   bool Add(int fd, uint64_t id, Role role) const;
   void Remove(int fd) const;

@@ -73,6 +73,21 @@ TEST_F(AttackTest, AViolationWithoutAListenerStillKills) {
   EXPECT_EQ(outcome.report.cause, Cause::kSeccomp) << outcome.Describe();
 }
 
+TEST_F(AttackTest, ALaunchThatFailsHalfwayLeavesNoProcess) {
+  for (const Tier tier : {Tier::kStrict, Tier::kRestricted}) {
+    SandboxSpec spec = Spec(tier, {"ids"});
+    spec.shown = {"/no/such/folder"};
+    const std::vector<pid_t> before = Children(::getpid());
+    const auto process = launcher_->Launch(spec, nullptr, "", {});
+    ASSERT_FALSE(process.ok()) << TierName(tier);
+    EXPECT_NE(process.error().message().find("/no/such/folder"), std::string::npos) << process.error().message();
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (Children(::getpid()) != before && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(Children(::getpid()), before) << TierName(tier);
+  }
+}
+
 TEST_F(AttackTest, AProgramThatIsNotThereIsAnErrorOfSetUp) {
   SandboxSpec spec = Spec(Tier::kStrict, {});
   spec.argv = {"/usr/bin/no-such-program"};

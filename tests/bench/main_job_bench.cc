@@ -68,9 +68,9 @@ bool Report(const char* what, double ratio, double bound, bool at_most) {
 }
 
 // What else runs on the machine disturbs many processes that wait for each other more than one that does not: a figure
-// counts as missed when it was missed six times.
+// counts as missed when it was missed three times.
 void Measure(const std::function<bool()>& measurement) {
-  constexpr int kTries = 6;
+  constexpr int kTries = 3;
   for (int tries = 0; tries < kTries; ++tries) {
     if (measurement()) return;
   }

@@ -128,10 +128,8 @@ def answer(h, act, args):
         self.write("plugins/side.json", plugin("side", answer, 14364))
         controller = Controller(self.api)
         self.addCleanup(controller.stop)
-        self.api.put(*TASKSETS, taskset({"n%d" % i: {} for i in range(180)}))
+        self.api.put(*TASKSETS, taskset({}))
         agent = self.agent("--plugins", self.dir / "plugins")
-        self.wait_for(lambda: len(controller.results) > 5, agent, 60)
-
 
         def plugins():
             found = set()
@@ -143,13 +141,15 @@ def answer(h, act, args):
                     pass
             return found
         killed = set()
-        # Far apart: the calls that were in flight are repeated one by one, and what a second death meets is the culprit.
-        for goal in (10, 70, 130):
-            self.wait_for(lambda: len(controller.results) >= goal and plugins() - killed, agent, 60)
+        # One death a wave: calls that were in flight are repeated one by one, and one that met a second death is the culprit.
+        for wave in range(3):
+            self.api.change(*TASKSETS, "wf", {"spec": {"tasks": {"n%d" % (60 * wave + i): template("n%d" % (60 * wave + i))
+                                                                 for i in range(60)}}})
+            self.wait_for(lambda: len(controller.results) >= 60 * wave + 10 and plugins() - killed, agent, 60)
             for pid in plugins() - killed:
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
-        self.wait_for(lambda: len(controller.results) == 180, agent, 60)
+            self.wait_for(lambda: len(controller.results) == 60 * (wave + 1), agent, 60)
         self.assertGreaterEqual(len(self.records("plugin.start")), 4)
         self.assertEqual(collections.Counter((len(r), r[0]["phase"]) for r in controller.results.values()), {(1, "Succeeded"): 180})
         self.assertEqual(agent.terminate(), 0, agent.text())

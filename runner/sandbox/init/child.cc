@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -31,6 +32,7 @@ namespace bulkhead::sandbox::init {
 namespace {
 
 constexpr int kReportFd = 3;
+constexpr size_t kStackBytes = 128U << 10U;
 constexpr unsigned long kLockedBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                       SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                       SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
@@ -93,26 +95,52 @@ void DropCapabilities() {
   Check(::syscall(SYS_capset, &header, none) == 0, "dropping all capabilities");
 }
 
+// Joins the control groups, and leaves the ruleset in the place of the socket over which it came.
+void TakeSupplies(const Plan& plan, int report) {
+  std::array<int, kMostSupplies> fds = {};
+  size_t count = 0;
+  char byte = 0;
+  ssize_t size = 0;
+  do {
+    size = ReceivePacket(kSuppliesFd, &byte, sizeof byte, 0, fds, &count);
+  } while (size < 0 && errno == EINTR);
+  if (size <= 0 || count != plan.cgroup_files + (plan.landlock_comes ? 1 : 0))
+    Fail(report, "what the launcher had to make did not come", size < 0 ? errno : 0);
+  for (size_t i = 0; i < plan.cgroup_files; ++i) {
+    if (::write(fds[i], "0", 1) != 1) Fail(report, "joining the cgroup", errno);
+  }
+  if (!plan.landlock_comes) {
+    ::close(kSuppliesFd);
+  } else if (::dup3(fds[count - 1], kSuppliesFd, O_CLOEXEC) < 0) {
+    Fail(report, "dup3", errno);
+  }
+}
+
 // Landlock and seccomp do not reach what is already open.
 void CloseAll(const Plan& plan, int report) {
   if (report != kReportFd) Check(::dup3(report, kReportFd, O_CLOEXEC) == kReportFd, "dup3");
   ::close(kPlanFd);
   if (!plan.keep_token_fd) ::close(kTokenFd);
-  Check(::syscall(SYS_close_range, kTokenFd + 1, ~0U, 0) == 0, "close_range");
+  Check(::syscall(SYS_close_range, kSuppliesFd + 1, ~0U, 0) == 0, "close_range");
 }
 
-void ApplyLandlockPlan(const Plan& plan) {
-  if (!plan.landlock) return;
+int MakeRuleset(const Plan& plan) {
   const LandlockView view = {plan.handled_fs,        plan.handled_net,           plan.scoped,
                              plan.path_rules.data(), plan.path_rules.size(),     plan.port_rules.data(),
                              plan.port_rules.size(), plan.landlock_paths.data(), plan.landlock_paths.size()};
   size_t failed = 0;
-  const int error = ApplyLandlock(view, &failed);
-  if (error == 0) return;
+  const int ruleset = MakeLandlockRuleset(view, &failed);
+  if (ruleset >= 0) return ruleset;
   std::string step = "Landlock";
   if (failed < plan.path_rules.size())
     step += std::string(" rule for ") + (plan.landlock_paths.c_str() + plan.path_rules[failed].path);
-  Fail(kReportFd, step, -error);
+  Fail(kReportFd, step, -ruleset);
+}
+
+void ApplyLandlockPlan(const Plan& plan) {
+  if (!plan.landlock) return;
+  const UniqueFd ruleset(plan.landlock_comes ? kSuppliesFd : MakeRuleset(plan));
+  if (const int error = EnterLandlock(ruleset.get()); error != 0) Fail(kReportFd, "Landlock", -error);
 }
 
 int InstallFilter(const sock_filter* code, size_t length, unsigned flags) {
@@ -136,25 +164,21 @@ int ApplyFilters(const Plan& plan) {
 
 // --- reading back ---------------------------------------------------------------------------------
 
-// The kernel's own account of this process.
-class Status {
- public:
-  bool Read() {
-    const UniqueFd file(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
-    const ssize_t count = file.valid() ? ::read(file.get(), text_, sizeof text_ - 1) : -1;
-    if (count <= 0) return false;
-    text_[count] = '\0';
-    return true;
+bool NoCapabilityLeft(bool bounding_dropped) {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (::syscall(SYS_capget, &header, data) != 0) return false;
+  for (const __user_cap_data_struct& half : data) {
+    if ((half.effective | half.permitted | half.inheritable) != 0) return false;
   }
-  // The number after "\n<key>:\t".
-  bool Is(const char* key, unsigned long expected, int base) const {
-    const char* const found = std::strstr(text_, key);
-    return found != nullptr && std::strtoul(found + std::strlen(key), nullptr, base) == expected;
+  // Those that the kernel has: it answers EINVAL to the first that it does not know (prctl(2)).
+  int capability = 0;
+  for (int bounding = 0; (bounding = ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0; ++capability) {
+    if (bounding != 0 && bounding_dropped) return false;
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0) != 0) return false;
   }
-
- private:
-  char text_[4096] = {};
-};
+  return capability > CAP_SYS_ADMIN;
+}
 
 uint8_t DifferentNamespaces(const Plan& plan) {
   uint8_t different = 0;
@@ -170,13 +194,9 @@ uint8_t DifferentNamespaces(const Plan& plan) {
 
 AttestationMessage ReadBack(const Plan& plan, bool bounding_dropped, bool probe_opened_before) {
   AttestationMessage proof;
-  Status status;
-  if (!status.Read()) Fail(kReportFd, "reading back /proc/self/status", errno);
-  proof.no_new_privs = status.Is("\nNoNewPrivs:", 1, 10);
-  proof.seccomp_filter = status.Is("\nSeccomp:", SECCOMP_MODE_FILTER, 10);
-  proof.capabilities_empty = status.Is("\nCapInh:", 0, 16) && status.Is("\nCapPrm:", 0, 16) &&
-                             status.Is("\nCapEff:", 0, 16) && status.Is("\nCapAmb:", 0, 16) &&
-                             (!bounding_dropped || status.Is("\nCapBnd:", 0, 16));
+  proof.no_new_privs = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+  proof.seccomp_filter = ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER;
+  proof.capabilities_empty = NoCapabilityLeft(bounding_dropped);
   proof.securebits_locked = ::prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == static_cast<int>(kLockedBits);
   proof.probe_denied = ::syscall(kProbeSyscall, nullptr) == -1 && errno == kProbeErrno;
   if (probe_opened_before) {
@@ -234,9 +254,22 @@ std::vector<char*> Pointers(const std::vector<std::string>& list) {
   Fail(kReportFd, "starting " + program, error);
 }
 
+struct Task {
+  const Plan& plan;
+  int report;
+  int shims_report;
+  pid_t shim;
+};
+
+int RunTask(void* argument) {
+  const Task& task = *static_cast<const Task*>(argument);
+  ::close(task.shims_report);
+  BecomePlugin(task.plan, task.report, task.shim);
+}
+
 }  // namespace
 
-Started StartPlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups) {
+Started StartPlugin(const Plan& plan) {
   int report[2] = {};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report) != 0) Fail(kControlFd, "socketpair", errno);
   const pid_t shim = ::getpid();
@@ -245,17 +278,17 @@ Started StartPlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups) {
   sigemptyset(&child_signal);
   sigaddset(&child_signal, SIGCHLD);
   if (::sigprocmask(SIG_BLOCK, &child_signal, nullptr) != 0) Fail(kControlFd, "sigprocmask", errno);
-  const pid_t pid = ::fork();
-  if (pid < 0) Fail(kControlFd, "fork", errno);
-  if (pid == 0) {
-    ::close(report[0]);
-    BecomePlugin(plan, cgroups, report[1], shim);
-  }
+  // As vfork(2): until exec or the end the child uses this process's memory, on a stack of its own, while this process
+  // sleeps. Nothing is copied that exec would throw away, and there is no one but this code in it till then.
+  alignas(16) static std::array<char, kStackBytes> stack;
+  Task task = {plan, report[1], report[0], shim};
+  const pid_t pid = ::clone(RunTask, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &task);
+  if (pid < 0) Fail(kControlFd, "clone", errno);
   ::close(report[1]);
   return {pid, UniqueFd(report[0])};
 }
 
-void BecomePlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups, int report, pid_t shim) {
+void BecomePlugin(const Plan& plan, int report, pid_t shim) {
   // 1. A session of its own: no terminal, no foreign process group.
   ::setsid();
   //    And for one that is called no precedence: when it wakes up it does not preempt the shim that woke it (sched(7)).
@@ -264,9 +297,7 @@ void BecomePlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups, int re
     ::sched_setscheduler(0, SCHED_BATCH, &no_priority);
   }
   // 2. Joined before there is anything to account.
-  for (const UniqueFd& cgroup : cgroups) {
-    if (::write(cgroup.get(), "0", 1) != 1) Fail(report, "joining the cgroup", errno);
-  }
+  TakeSupplies(plan, report);
   // 3. From here on the report is on descriptor 3, and there is nothing else but 0, 1, 2 and the token.
   CloseAll(plan, report);
   SetLimits(plan);

@@ -4,8 +4,8 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
-#include <vector>
 
 #include "runner/base/unique_fd.h"
 #include "runner/sandbox/plan.h"
@@ -18,6 +18,10 @@ namespace bulkhead::sandbox::init {
 
 // Sends one packet, with a descriptor if `passed` is not -1.
 bool SendPacket(int fd, const void* bytes, size_t size, int passed = -1);
+
+// Receives one packet and the descriptors that came along, close-on-exec, as many as fit in `passed`: `*count`.
+// As recvmsg(2).
+ssize_t ReceivePacket(int fd, void* bytes, size_t size, int flags, std::span<int> passed, size_t* count);
 
 // The layout of struct clone_args as of Linux 5.3, without set_tid and cgroup.
 struct CloneArguments {
@@ -41,9 +45,9 @@ struct Started {
   pid_t pid = -1;
   UniqueFd report;
 };
-Started StartPlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups);
+Started StartPlugin(const Plan& plan);
 
 // The plugin's process: strips itself, proves it, and becomes the plugin. Never returns.
-[[noreturn]] void BecomePlugin(const Plan& plan, const std::vector<UniqueFd>& cgroups, int report, pid_t shim);
+[[noreturn]] void BecomePlugin(const Plan& plan, int report, pid_t shim);
 
 }  // namespace bulkhead::sandbox::init

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -32,16 +33,6 @@ Plan ReadPlan() {
   return std::move(*plan);
 }
 
-// By the names of the host, so before the root changes.
-std::vector<UniqueFd> OpenCgroups(const Plan& plan) {
-  std::vector<UniqueFd> files;
-  for (const std::string& path : plan.cgroup_procs) {
-    files.emplace_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!files.back().valid()) Fail(kControlFd, "opening " + path, errno);
-  }
-  return files;
-}
-
 [[noreturn]] void Main() {
   // A plugin of the same user may not read this process's memory or attach to it (prctl(2), PR_SET_DUMPABLE).
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -49,15 +40,13 @@ std::vector<UniqueFd> OpenCgroups(const Plan& plan) {
   ServeForks();
   ::fcntl(kControlFd, F_SETFD, FD_CLOEXEC);
   const Plan plan = ReadPlan();
-  if (!plan.keep_token_fd) ::close(kTokenFd);
-  const std::vector<UniqueFd> cgroups = OpenCgroups(plan);
   if (plan.tier == Tier::kStrict) {
     EnterNamespaces(plan);
     BuildRoot(plan);
   } else {
     EnterRestricted();
   }
-  Started plugin = StartPlugin(plan, cgroups);
+  Started plugin = StartPlugin(plan);
   shim::Run(plan, plugin.pid, std::move(plugin.report));
 }
 
@@ -83,6 +72,24 @@ bool SendPacket(int fd, const void* bytes, size_t size, int passed) {
     sent = ::sendmsg(fd, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   return sent == static_cast<ssize_t>(size);
+}
+
+ssize_t ReceivePacket(int fd, void* bytes, size_t size, int flags, std::span<int> passed, size_t* count) {
+  constexpr size_t kMost = std::max(kMostInitFds, kMostSupplies);
+  iovec part = {bytes, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMost * sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = CMSG_SPACE(std::min(kMost, passed.size()) * sizeof(int));
+  const ssize_t received = ::recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+  *count = 0;
+  const cmsghdr* const header = received >= 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return received;
+  *count = std::min(passed.size(), (header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+  std::memcpy(passed.data(), CMSG_DATA(header), *count * sizeof(int));
+  return received;
 }
 
 void Fail(int fd, const char* step, int error_number) {

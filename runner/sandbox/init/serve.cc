@@ -9,7 +9,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "runner/sandbox/init/init.h"
 #include "runner/sandbox/protocol.h"
@@ -21,33 +20,24 @@ namespace {
 // Waits for an order; the number of descriptors that came. Ends the process when the launcher is gone.
 size_t TakeOrder(std::array<int, kMostInitFds>& fds) {
   char order = 0;
-  iovec part = {&order, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> space = {};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = space.data();
-  header.msg_controllen = space.size();
+  size_t count = 0;
   ssize_t size = 0;
   do {
-    size = ::recvmsg(kOrdersFd, &header, 0);
+    size = ReceivePacket(kOrdersFd, &order, sizeof order, 0, fds, &count);
   } while (size < 0 && errno == EINTR);
   if (size <= 0) ::_exit(0);
-  const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-  if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS) ::_exit(125);
-  const size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-  std::memcpy(fds.data(), CMSG_DATA(rights), count * sizeof(int));
+  if (count < kMostInitFds - 1) ::_exit(125);
   return count;
 }
 
 // Each comes from a higher number than it goes to, and all that lie below it have been moved already.
 bool Place(const std::array<int, kMostInitFds>& fds, size_t count) {
-  constexpr std::array<int, kMostInitFds> kPlaces = {1, 2, kControlFd, kPlanFd, kTokenFd};
+  constexpr std::array<int, kMostInitFds> kPlaces = {1, 2, kControlFd, kPlanFd, kSuppliesFd, kTokenFd};
   for (size_t i = 0; i < count; ++i) {
     if (fds[i] != kOrdersFd + 1 + static_cast<int>(i) || ::dup2(fds[i], kPlaces[i]) < 0) return false;
   }
   if (count < kMostInitFds) ::close(kTokenFd);
-  return ::syscall(SYS_close_range, kTokenFd + 1, ~0U, 0) == 0;
+  return ::syscall(SYS_close_range, kSuppliesFd + 1, ~0U, 0) == 0;
 }
 
 }  // namespace

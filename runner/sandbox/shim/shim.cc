@@ -74,6 +74,7 @@ class Shim {
   void LetGoOfOutput() const {
     ::dup2(STDIN_FILENO, STDOUT_FILENO);
     ::dup2(STDIN_FILENO, STDERR_FILENO);
+    ::close(kSuppliesFd);
     // Without a token that number may already be the shim's own.
     if (plan_.keep_token_fd) ::close(kTokenFd);
   }
@@ -238,16 +239,22 @@ class Shim {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) > 0) {
     }
+    std::optional<int> end;
     int status = 0;
-    for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG)) {
-      if (pid != plugin_) continue;
-      // A failure of exec may still lie in the socket.
-      if (report_.valid()) OnReport();
-      ExitMessage message;
-      message.wait_status = status;
-      Tell(&message, sizeof message);
-      End();
+    pid_t pid = 0;
+    while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+      if (pid == plugin_) end = status;
     }
+    // Orphans become this process's children in both tiers.
+    const bool alone = pid < 0 && errno == ECHILD;
+    if (!end.has_value()) return;
+    // A failure of exec may still lie in the socket.
+    if (report_.valid()) OnReport();
+    ExitMessage message;
+    message.wait_status = *end;
+    message.alone = alone ? 1 : 0;
+    Tell(&message, sizeof message);
+    End();
   }
 
   // --- readiness and the watch --------------------------------------------------------------------
@@ -296,20 +303,10 @@ class Shim {
   static void Tell(const void* bytes, size_t size) { init::SendPacket(kControlFd, bytes, size); }
 
   static ssize_t Receive(int fd, void* bytes, size_t size, UniqueFd& passed, int flags) {
-    iovec part = {bytes, size};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t received = ::recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
-    const cmsghdr* const header = received >= 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-      int fd_number = -1;
-      std::memcpy(&fd_number, CMSG_DATA(header), sizeof fd_number);
-      passed.Reset(fd_number);
-    }
+    std::array<int, 1> fds = {-1};
+    size_t count = 0;
+    const ssize_t received = init::ReceivePacket(fd, bytes, size, flags, fds, &count);
+    if (count > 0) passed.Reset(fds[0]);
     return received;
   }
 
