@@ -1,8 +1,12 @@
 // The ways out of a compartment. Each test has the same act succeed outside of one, so that none passes
 // because the act could never have worked.
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/ipc.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,9 +14,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <vector>
 
 #include "harness.h"
 #include "runner/base/unique_fd.h"
@@ -145,6 +151,23 @@ TEST_P(InTier, WhatItSeesOfTheHostCannotBeWritten) {
   EXPECT_EQ(std::filesystem::file_size(target), 0U);
 }
 
+TEST_P(InTier, AMountBelowWhatItSeesCannotBeWrittenEither) {
+  struct Mount {
+    explicit Mount(std::string path) : at(std::move(path)) {
+      std::filesystem::create_directory(at);
+      made = ::mount("none", at.c_str(), "tmpfs", 0, "mode=0777,size=1M") == 0;
+    }
+    ~Mount() { ::umount2(at.c_str(), MNT_DETACH); }
+    std::string at;
+    bool made = false;
+  };
+  const Mount mount(folder_ / "below");
+  ASSERT_TRUE(mount.made);
+  EXPECT_TRUE(Done(Free({"write", mount.at + "/free"})));
+  const Outcome outcome = Confined({"write", mount.at + "/confined"});
+  EXPECT_TRUE(Strict() ? outcome.Denied(EROFS) : outcome.Denied(EACCES)) << outcome.Describe();
+}
+
 TEST_P(InTier, AModeOfTheHostCannotBeChangedThoughItsOwn) {
   const std::string target = folder_ / "owned";
   std::ofstream(target) << "";
@@ -220,9 +243,34 @@ TEST_P(InTier, NoConnectionLeavesTheCompartment) {
 
 TEST_P(InTier, FastOpenIsNoWayAroundConnect) {
   const HostSocket host = Listen(SOCK_STREAM);
-  EXPECT_TRUE(Done(Free({"fastopen", host.port})));
-  const Outcome outcome = Confined({"fastopen", host.port});
-  EXPECT_TRUE(outcome.Denied(EOPNOTSUPP)) << outcome.Describe();
+  for (const char* const act : {"fastopen", "fastopen-sendmsg", "fastopen-sendmmsg"}) {
+    EXPECT_TRUE(Done(Free({act, host.port}))) << act;
+    const Outcome outcome = Confined({act, host.port});
+    EXPECT_TRUE(outcome.Denied(EOPNOTSUPP)) << act << ": " << outcome.Describe();
+  }
+}
+
+// Landlock watches TCP and no other protocol; of netlink only routes may be asked for.
+TEST_P(InTier, NoSocketOfAnotherProtocolIsMade) {
+  const std::string stream = std::to_string(SOCK_STREAM);
+  const std::string raw = std::to_string(SOCK_RAW);
+  const std::string inet = std::to_string(AF_INET);
+  const std::string netlink = std::to_string(AF_NETLINK);
+  const std::vector<std::vector<std::string>> acts = {
+      {"socket", inet, stream, std::to_string(IPPROTO_MPTCP)},
+      {"socket", inet, stream, std::to_string(IPPROTO_SCTP)},
+      {"socket", netlink, raw, std::to_string(NETLINK_KOBJECT_UEVENT)},
+      {"socket", netlink, raw, std::to_string(NETLINK_AUDIT)},
+      {"socket", std::to_string(AF_VSOCK), stream, "0"},
+  };
+  for (const auto& act : acts) {
+    const Outcome outcome = Confined(act);
+    EXPECT_TRUE(outcome.Denied(EPROTONOSUPPORT) || outcome.Denied(EAFNOSUPPORT) || outcome.Denied(EACCES))
+        << act[1] << " " << act[3] << ": " << outcome.Describe();
+  }
+  // Not because the kernel has none.
+  EXPECT_TRUE(Done(Free(acts[0])));
+  EXPECT_TRUE(Done(Free(acts[2])));
 }
 
 TEST_P(InTier, NoDatagramLeavesTheCompartment) {
@@ -270,6 +318,45 @@ TEST_P(InTier, SharedMemoryOfTheHostIsOutOfReach) {
   ::shmctl(segment, IPC_RMID, nullptr);
   EXPECT_TRUE(Done(free)) << free;
   EXPECT_TRUE(outcome.Denied(Strict() ? ENOENT : ENOSYS)) << outcome.Describe();
+}
+
+// --- what it has of the agent -------------------------------------------------------------------
+
+TEST_P(InTier, NothingOfTheAgentIsInherited) {
+  // An agent that was started carelessly.
+  const mode_t mask = ::umask(0);
+  std::vector<gid_t> groups(64);
+  groups.resize(static_cast<size_t>(std::max(0, ::getgroups(64, groups.data()))));
+  const std::array<gid_t, 2> more = {4, 27};
+  ASSERT_EQ(::setgroups(more.size(), more.data()), 0);
+  const UniqueFd secret(::fcntl(UniqueFd(::open("/etc/shadow", O_RDONLY | O_CLOEXEC)).get(), F_DUPFD, 40));
+  ASSERT_GE(secret.get(), 40);
+  auto launcher = Launcher::Create(features_, {});
+  ASSERT_TRUE(launcher.ok());
+  launcher_ = std::move(*launcher);
+  const std::string free = Free({"inherited"}, 0);
+  const Outcome outcome = Confined({"inherited"});
+  ::umask(mask);
+  ASSERT_EQ(::setgroups(groups.size(), groups.data()), 0);
+  EXPECT_NE(free.find(" 40"), std::string::npos) << free;
+  EXPECT_NE(free.find("umask 000, groups 2, session other's"), std::string::npos) << free;
+  EXPECT_EQ(outcome.out, "DONE fds 0 1 2, umask 022, groups 0, session own\n") << outcome.Describe();
+}
+
+TEST_P(InTier, ADeviceCannotBeMade) {
+  std::filesystem::remove("/tmp/mem");
+  EXPECT_TRUE(Done(Free({"make-device"}, 0)));
+  std::filesystem::remove("/tmp/mem");
+  const Outcome outcome = Confined({"make-device"});
+  EXPECT_EQ(outcome.report.cause, Cause::kSeccomp) << outcome.Describe();
+}
+
+TEST_P(InTier, APersonaWithoutAddressRandomisationIsNotHad) {
+  const std::string no_randomisation = "0040000";
+  EXPECT_TRUE(Done(Free({"personality", no_randomisation})));
+  const Outcome outcome = Confined({"personality", no_randomisation});
+  EXPECT_EQ(outcome.report.cause, Cause::kSeccomp) << outcome.Describe();
+  EXPECT_TRUE(Confined({"personality", "ffffffff"}).Done());
 }
 
 // --- privileges ---------------------------------------------------------------------------------
@@ -375,9 +462,11 @@ TEST_P(InTier, ACallOfAnotherArchitectureKills) {
 
 TEST_P(InTier, TerminalInputCannotBePushed) {
   // Outside, the call reaches the driver, which finds no terminal.
-  EXPECT_EQ(ErrnoOf(Free({"tiocsti"})), "DENIED " + std::to_string(ENOTTY));
-  const Outcome outcome = Confined({"tiocsti"});
-  EXPECT_TRUE(outcome.Denied(EPERM)) << outcome.Describe();
+  for (const char* const act : {"tiocsti", "tioclinux"}) {
+    EXPECT_EQ(ErrnoOf(Free({act})), "DENIED " + std::to_string(ENOTTY)) << act;
+    const Outcome outcome = Confined({act});
+    EXPECT_TRUE(outcome.Denied(EPERM)) << act << ": " << outcome.Describe();
+  }
 }
 
 // --- resources ----------------------------------------------------------------------------------
@@ -388,6 +477,33 @@ TEST_P(InTier, MemoryIsBounded) {
       Confined({"allocate", "256"}, [](SandboxSpec& spec) { spec.limits.memory_bytes = 64U << 20U; });
   EXPECT_FALSE(outcome.Done()) << outcome.Describe();
   EXPECT_TRUE(outcome.report.cause == Cause::kMemory || outcome.Denied(ENOMEM)) << outcome.Describe();
+}
+
+TEST_P(InTier, OpenFilesAreBounded) {
+  const auto few = [](SandboxSpec& spec) { spec.limits.open_files = 100; };
+  EXPECT_TRUE(Done(Free({"open-many", "200"})));
+  EXPECT_TRUE(Confined({"open-many", "90"}, few).Done());
+  const Outcome outcome = Confined({"open-many", "200"}, few);
+  EXPECT_TRUE(outcome.Denied(EMFILE)) << outcome.Describe();
+}
+
+// A core file would hold the token; a queue's memory is the kernel's and nobody's limit but this one.
+TEST_P(InTier, NoCoreFileAndNoMessageQueue) {
+  for (const int resource : {RLIMIT_CORE, RLIMIT_MSGQUEUE}) {
+    EXPECT_NE(Free({"limit", std::to_string(resource)}), "DONE 0\n") << "there is nothing to take away";
+    EXPECT_EQ(Confined({"limit", std::to_string(resource)}).out, "DONE 0\n") << resource;
+  }
+}
+
+TEST_F(AttackTest, ProcessesAreBoundedInStrictWithoutAControlGroupToo) {
+  KernelFeatures poorer = features_;
+  poorer.cgroup_version = 0;
+  auto launcher = Launcher::Create(poorer, {});
+  ASSERT_TRUE(launcher.ok());
+  launcher_ = std::move(*launcher);
+  const Outcome outcome =
+      Confined(Tier::kStrict, {"fork-many", "200"}, [](SandboxSpec& spec) { spec.limits.pids = 32; });
+  EXPECT_NE(outcome.out.find("DENIED after"), std::string::npos) << outcome.Describe();
 }
 
 TEST_P(InTier, ProcessesAreBoundedAndAllEnd) {

@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -55,6 +57,21 @@ int Connect(const char* port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   const sockaddr_in address = Loopback(port);
   return Result(fd < 0 ? -1 : connect(fd, Raw(&address), sizeof address));
+}
+
+// The same by the calls that take a message.
+int FastOpenMessage(const char* port, bool many) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = Loopback(port);
+  char letter = 'x';
+  iovec part = {&letter, 1};
+  mmsghdr message = {};
+  message.msg_hdr.msg_name = &address;
+  message.msg_hdr.msg_namelen = sizeof address;
+  message.msg_hdr.msg_iov = &part;
+  message.msg_hdr.msg_iovlen = 1;
+  if (fd < 0) return Result(-1);
+  return Result(many ? sendmmsg(fd, &message, 1, MSG_FASTOPEN) : sendmsg(fd, &message.msg_hdr, MSG_FASTOPEN));
 }
 
 int FastOpen(const char* port) {
@@ -172,6 +189,12 @@ int PushInput() {
   return Result(ioctl(0, TIOCSTI, &letter));
 }
 
+// TIOCLINUX 3, paste the selection: input of a virtual console, as ioctl_console(2) has it.
+int PasteInput() {
+  char command = 3;
+  return Result(ioctl(0, TIOCLINUX, &command));
+}
+
 // A 32-bit system call from 64-bit code: getpid is 20 there, and 39 (mkdir) is something else again.
 int ForeignCall() {
 #if defined(__x86_64__)
@@ -181,6 +204,43 @@ int ForeignCall() {
 #else
   return Result(-1);
 #endif
+}
+
+// Everything that a process has of who started it, but for its environment.
+int Inherited() {
+  printf("DONE fds");
+  for (int fd = 0; fd < 1024; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) printf(" %d", fd);
+  }
+  const mode_t mask = umask(0);
+  printf(", umask %03o, groups %d, session %s\n", mask, getgroups(0, nullptr),
+         getsid(0) == getpid() ? "own" : "other's");
+  return 0;
+}
+
+int Limit(const char* resource) {
+  rlimit limit = {};
+  getrlimit(static_cast<__rlimit_resource_t>(atoi(resource)), &limit);
+  return Say("DONE %ld", static_cast<long>(limit.rlim_max));
+}
+
+int OpenMany(const char* most) {
+  for (int i = 0; i < atoi(most); ++i) {
+    if (open("/dev/null", O_RDONLY) < 0) return Say("DENIED %ld", errno);
+  }
+  return Say("DONE %ld", atoi(most));
+}
+
+int Socket(const char* family, const char* type, const char* protocol) {
+  return Result(socket(atoi(family), atoi(type), atoi(protocol)) < 0 ? -1 : 0);
+}
+
+// A device of its own making: /dev/mem.
+int MakeDevice() {
+  char path[4096];
+  const char* const folder = getenv("TMPDIR");
+  snprintf(path, sizeof path, "%s/mem", folder != nullptr ? folder : "/tmp");
+  return Result(mknodat(AT_FDCWD, path, S_IFCHR | 0600, makedev(1, 1)));
 }
 
 int Ids() {
@@ -253,6 +313,15 @@ int main(int argc, char** argv) {
   if (is("write")) return WriteFile(first);
   if (is("connect")) return Connect(first);
   if (is("fastopen")) return FastOpen(first);
+  if (is("fastopen-sendmsg")) return FastOpenMessage(first, false);
+  if (is("fastopen-sendmmsg")) return FastOpenMessage(first, true);
+  if (is("inherited")) return Inherited();
+  if (is("limit")) return Limit(first);
+  if (is("open-many")) return OpenMany(first);
+  if (is("socket")) return Socket(first, second, argc > 4 ? argv[4] : "0");
+  if (is("make-device")) return MakeDevice();
+  if (is("personality")) return Result(personality(strtoul(first, nullptr, 16)));
+  if (is("tioclinux")) return PasteInput();
   if (is("bind")) return Bind(first);
   if (is("datagram")) return Datagram(first);
   if (is("unix")) return Unix(first);

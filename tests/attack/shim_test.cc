@@ -1,6 +1,11 @@
 // The shim: who gets a byte to a plugin, and who gets a byte of a request.
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
 
 #include "certs/identity.h"
 #include "certs/tls.h"
@@ -136,6 +141,26 @@ TEST_P(ShimTest, AThousandIdleClientsDoNotShutOutTheAgent) {
   }
   idle.clear();
   ExpectUntouched();
+}
+
+// What whoever takes the shim over would have.
+TEST_P(ShimTest, TheShimItselfHasNoPrivilegeLeft) {
+  const std::string folder = "/proc/" + std::to_string(running_.process->pid());
+  std::ifstream file(folder + "/status");
+  std::map<std::string, std::string> status;
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(':');
+    status[line.substr(0, colon)] = line.substr(std::min(line.size(), colon + 2));
+  }
+  for (const char* const set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) EXPECT_EQ(status[set], "0000000000000000");
+  EXPECT_EQ(status["NoNewPrivs"], "1");
+  EXPECT_EQ(status["Seccomp"], "2");
+  EXPECT_EQ(status["Groups"], " ") << "it kept the agent's groups";
+  EXPECT_NE(status["Uid"].substr(0, 2), "0\t") << "it is still the host's root";
+  // A process that is not dumpable has its folder owned by root (proc(5)).
+  struct stat info = {};
+  ASSERT_EQ(::stat((folder + "/mem").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0U) << "a process of its user could read its memory";
 }
 
 }  // namespace
