@@ -15,6 +15,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / part) for part in ("integration", "support", "manifests")]
 import kustomize  # noqa: E402
+import rights  # noqa: E402
 import security  # noqa: E402
 from bulkhead_case import BulkheadCase  # noqa: E402
 from fake_apiserver import FULFILLED, TASKSETS, certificates  # noqa: E402
@@ -37,6 +38,8 @@ class RealKubeCase(KubeCase):
         certificates(self.dir)
         self.api = RealApiServer(os.environ["APISERVER"], self.dir)
         self.addCleanup(self.api.stop)
+        self.addCleanup(self.check_rights)
+        self.flags_given = set()
         self.api.start(*self.flags)
         self.must(self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argo"}}))
         self.api.define(CRD)
@@ -48,6 +51,10 @@ class RealKubeCase(KubeCase):
         self.tokens.mkdir()
         self.policy_file = self.write("policy.yaml", side_policy())
         self.started = 0
+
+    def check_rights(self):
+        asked = {(r["group"], r["resource"], r["verb"]) for r in self.api.asked(ACCOUNT)}
+        self.assertLessEqual(asked, rights.of_flags(self.flags_given), "an agent asked for what no role grants")
 
     def must(self, answer):
         self.assertLess(answer[0], 300, str(answer[1])[:2000])

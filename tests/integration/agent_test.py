@@ -11,7 +11,7 @@ import threading
 import time
 
 from bulkhead_case import BULKHEAD, OK_ANSWER, plugin, policy
-from kube_case import LEASES, TASKSETS, UID, Controller, KubeCase, side_policy, taskset, template
+from kube_case import LEASES, TASKSETS, UID, Controller, KubeCase, rights, side_policy, taskset, template
 
 
 class AgentMain(KubeCase):
@@ -554,6 +554,43 @@ class ExternalAgent(KubeCase):
         self.api.put(*LEASES, lease)
         self.assertEqual(agent.wait(10), 1, agent.text())
         self.assertEqual(self.api.nodes("one"), {})
+
+
+class AgentRights(KubeCase):
+    def test_it_asks_for_each_right_of_its_role_and_for_no_other(self):
+        cases = (
+            (("--all", "--lease", "bulkhead-agent"), "", rights.ROLES["external-agent"]),
+            ((), "wf", rights.ROLES["agent-container"] - rights.OF_ARGO["agent-container"]),
+        )
+        self.sidecar()
+        self.api.put("", "secrets", {"metadata": {"name": "bulkhead-http-credentials"}, "data": {"key": "c2VzYW1lLW9wZW4="}})
+        for args, workflow, role in cases:
+            with self.subTest(args=args):
+                document = taskset({"a": {}})
+                document["spec"]["tasks"]["web"] = {"name": "web", "http": {
+                    "url": "http://127.0.0.1:1/",
+                    "headers": [{"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "bulkhead-http-credentials", "key": "key"}}}]}}
+                self.api.put(*TASKSETS, document)
+                self.write("policy.yaml", side_policy() + "---\n" + json.dumps({
+                    "apiVersion": "bulkhead.dev/v1alpha1", "kind": "HttpEgressPolicy",
+                    "metadata": {"name": "web", "owner": "t@example.com", "reviewBy": "2099-01-01"},
+                    "spec": {"match": {"namespaces": ["*"], "templates": ["*"]},
+                             "allow": [{"id": "it", "schemes": ["http"], "hosts": ["127.0.0.1"], "ports": [1], "methods": ["GET"],
+                                        "addresses": ["loopback"]}]}}) + "\n")
+                self.api.asked.clear()
+                self.api.requests.clear()
+                agent = self.agent(*args, workflow=workflow, name="-%d" % len(args))
+                self.wait_for(lambda: {"a", "web"} == set(self.api.nodes()), agent)
+                if "--lease" in args:
+                    self.wait_for(lambda: self.api.count("update", "leases") > 0, agent)
+                # A watch is written down once it is over.
+                self.api.cut()
+                self.wait_for(lambda: self.api.count("watch") > 0, agent)
+                self.assertEqual(agent.terminate(), 0, agent.text())
+                self.assertEqual({right[:3] for right in self.api.asked}, role)
+                names = {resource: name for _, resource, verb, name in self.api.asked if verb in ("get", "update")}
+                self.assertLessEqual(names.items(), {"secrets": "bulkhead-http-credentials", "leases": "bulkhead-agent"}.items())
+                self.api.delete(*TASKSETS, "wf")
 
 
 class AgentInit(KubeCase):

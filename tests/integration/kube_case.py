@@ -15,6 +15,7 @@ import time
 from bulkhead_case import BULKHEAD, ROOT, BulkheadCase, policy
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
+import rights  # noqa: E402
 from fake_apiserver import FULFILLED, LEASES, TASKSETS, FakeApiServer, certificates  # noqa: E402
 
 UID = "6f1c0e5e-0000-4000-8000-000000000001"
@@ -185,11 +186,18 @@ class KubeCase(BulkheadCase):
         certificates(self.dir)
         self.api = FakeApiServer(self.dir).start()
         self.addCleanup(self.api.stop)
+        self.addCleanup(self.check_rights)
+        self.flags_given = set()
         self.kubeconfig = self.api.kubeconfig(self.dir / "kubeconfig")
         self.tokens = self.dir / "argo"
         self.tokens.mkdir()
         self.policy_file = self.write("policy.yaml", side_policy())
         self.started = 0
+
+    def check_rights(self):
+        with self.api.lock:
+            asked = {right[:3] for right in self.api.asked}
+        self.assertLessEqual(asked, rights.of_flags(self.flags_given), "an agent asked for what no role grants")
 
     def sidecar(self, answer=None, container="side-executor-plugin"):
         sidecar = Sidecar(answer)
@@ -213,6 +221,7 @@ class KubeCase(BulkheadCase):
                    "--policy", self.policy_file, "--journal", self.dir / (journal + name),
                    "--audit", audit or self.dir / ("audit%s.jsonl" % name),
                    "--loglevel", level, "--log-format", "json", "--gloglevel", "0", *args]
+        self.flags_given.update(a for a in args if str(a).startswith("--"))
         self.started += 1
         log = self.dir / ("agent-%d.log" % self.started)
         with open(log, "w") as out:

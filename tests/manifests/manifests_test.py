@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -18,6 +19,9 @@ import kustomize
 import security
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+import rights  # noqa: E402
+
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 
 MODELS = {
@@ -162,18 +166,17 @@ class ManifestsTest(unittest.TestCase):
         for overlay, item in self.every():
             self.assertNotIn(item["kind"], ("ClusterRole", "ClusterRoleBinding"))
             for rule in item.get("rules", []):
-                for resource in rule["resources"]:
-                    for verb in rule["verbs"]:
-                        granted.setdefault(overlay, set()).add((resource, verb))
-                text = json.dumps(rule)
-                self.assertNotIn("*", text)
+                for group in rule["apiGroups"]:
+                    for resource in rule["resources"]:
+                        for verb in rule["verbs"]:
+                            granted.setdefault(overlay, set()).add((group, resource, verb))
+                self.assertNotIn("*", json.dumps(rule))
+                # An empty list of names means all. A name can't be given for what has none yet.
                 if "secrets" in rule["resources"]:
-                    self.assertTrue(rule["resourceNames"], "an empty list of names means every secret")
-        tasks = {("workflowtasksets", "list"), ("workflowtasksets", "watch"), ("workflowtasksets/status", "patch"), ("secrets", "get")}
-        self.assertEqual(granted, {
-            "agent-container": tasks | {("workflowtaskresults", "create"), ("workflowtaskresults", "patch")},
-            "external-agent": tasks | {("leases", "create"), ("leases", "get"), ("leases", "update")},
-        })
+                    self.assertEqual(rule["resourceNames"], ["bulkhead-http-credentials"])
+                if "leases" in rule["resources"] and rule["verbs"] != ["create"]:
+                    self.assertEqual(rule["resourceNames"], ["bulkhead-agent"])
+        self.assertEqual(granted, rights.ROLES)
         for overlay, item in self.every():
             if item["kind"] == "ServiceAccount":
                 self.assertIs(item["automountServiceAccountToken"], False)

@@ -112,6 +112,7 @@ class FakeApiServer:
         self.version = 1000
         self.compacted = 0
         self.requests = []  # (time, verb, resource, status)
+        self.asked = set()  # (API group, resource, verb, name)
         self.faults = []    # functions of (verb, resource) to None or a dict: status, retry_after, close, delay, after
         self.reject = None  # function of a merged object to None or (status, message)
         self.bookmark_every = 0.5
@@ -336,6 +337,7 @@ class Exchange(BaseHTTPRequestHandler):
         finally:
             with api.changed:
                 api.requests.append((begun, self.verb, self.resource, self.status))
+                api.asked.add((self.group, self.resource, self.verb, self.name))
                 api.changed.notify_all()
 
     def drop(self):
