@@ -22,6 +22,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 // A plugin that floods its output is read this much in one interval; the rest waits in its own pipe.
 constexpr size_t kOutputChunk = 64U << 10U;
+constexpr size_t kMostPipe = 1U << 20U;  // pipe(7): what one without privilege can hold, unless the host says otherwise
 constexpr auto kOutputInterval = std::chrono::milliseconds(10);
 // How long a shim may take to end its compartment.
 constexpr auto kKillPatience = std::chrono::seconds(3);
@@ -61,6 +62,8 @@ Supervisor::~Supervisor() {
 
 Status Supervisor::Watch(std::shared_ptr<Compartment> compartment) {
   for (UniqueFd& pipe : compartment->output) ::fcntl(pipe.get(), F_SETFL, O_NONBLOCK);
+  // A shim that reads no more must not hold up who tells it something.
+  ::fcntl(compartment->control.get(), F_SETFL, O_NONBLOCK);
   auto watched = std::make_unique<Watched>();
   Compartment& target = *compartment;
   watched->compartment = std::move(compartment);
@@ -170,12 +173,14 @@ void Supervisor::OnControl(Watched& watched) {
   }
 }
 
-// `last`: everything that wrote is gone, and what is in the pipe is all there will be.
+// `last`: everything that wrote should be gone, and what is in the pipe is all there will be. Whoever still writes is
+// not listened to for longer.
 void Supervisor::OnOutput(Watched& watched, size_t stream, bool last) {
   UniqueFd& pipe = watched.compartment->output[stream];
   thread_local std::array<char, kOutputChunk> buffer;
   size_t taken = 0;
-  while (pipe.valid() && (last || taken < kOutputChunk)) {
+  const size_t most = last ? kMostPipe : kOutputChunk;
+  while (pipe.valid() && taken < most) {
     const ssize_t size = ::read(pipe.get(), buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) break;
@@ -267,8 +272,8 @@ void Supervisor::Report(Watched& watched) {
 
 void Supervisor::Finish(uint64_t id, Watched& watched) {
   const std::shared_ptr<Compartment> compartment = watched.compartment;
-  // In restricted nothing but the shim knows the plugin's processes; when it could not end them, the cgroup does.
-  if (compartment->cgroup != nullptr && !compartment->cause.has_value()) compartment->cgroup->KillAll();
+  // In restricted nothing but the shim knows the plugin's processes; when it did not end them, the cgroup does.
+  if (compartment->cgroup != nullptr) compartment->cgroup->KillAll();
   if (!watched.reported) Report(watched);
   Remove(compartment->control.get());
   {

@@ -303,6 +303,8 @@ void BecomePlugin(const Plan& plan, int report, pid_t shim) {
   // 4. Privileges: what needs them first, then all of them.
   const bool bounding_dropped = DropBoundingSet();
   SwitchUser(plan);
+  //    A change of user makes a process dumpable where the host says so (proc(5), suid_dumpable).
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   DropCapabilities();
   Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
   // 5. Dies with the shim. After the change of user, which clears it (prctl(2)); the shim may be gone already.

@@ -292,7 +292,10 @@ class Shim {
   }
 
   void Enforce() {
-    const Usage usage = Measure(Descendants());
+    const std::vector<pid_t> processes = Descendants();
+    // There is one at least until OnChild has heard of its end: /proc can't be read, so nothing can be bounded.
+    if (processes.empty()) End();
+    const Usage usage = Measure(processes);
     if (usage.resident_bytes <= plan_.limits.memory_bytes && usage.processes <= plan_.limits.pids) return;
     const auto notice = static_cast<uint8_t>(Notice::kOverLimit);
     Tell(&notice, sizeof notice);
