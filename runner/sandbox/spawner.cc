@@ -8,10 +8,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <span>
 #include <utility>
 
 #include "runner/base/io.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/protocol.h"
 
 namespace bulkhead::sandbox {
@@ -58,46 +59,13 @@ int SpawnProgram(const std::string& path, int null, int orders, pid_t& pid) {
 bool SendOrder(int socket, const InitFds& fds) {
   const std::array<int, kMostInitFds> list = {fds.out, fds.err, fds.control, fds.plan, fds.supplies, fds.token};
   const size_t count = fds.token >= 0 ? kMostInitFds : kMostInitFds - 1;
-  char order = 0;
-  iovec part = {&order, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof list)> space = {};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = space.data();
-  header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-  cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(count * sizeof(int));
-  std::memcpy(CMSG_DATA(rights), list.data(), count * sizeof(int));
-  ssize_t sent = 0;
-  do {
-    sent = ::sendmsg(socket, &header, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent == 1;
+  const char order = 0;
+  return SendPacket(socket, &order, sizeof order, std::span(list).first(count));
 }
 
 // False when the other end is gone.
 bool ReceiveAnswer(int socket, SpawnMessage& answer, UniqueFd& pidfd) {
-  iovec part = {&answer, sizeof answer};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space = {};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = space.data();
-  header.msg_controllen = space.size();
-  ssize_t size = 0;
-  do {
-    size = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  const cmsghdr* const rights = size > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
-  if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    pidfd.Reset(fd);
-  }
-  return size == static_cast<ssize_t>(sizeof answer);
+  return ReceivePacket(socket, &answer, sizeof answer, 0, pidfd) == static_cast<ssize_t>(sizeof answer);
 }
 
 }  // namespace

@@ -11,9 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
-#include "runner/sandbox/protocol.h"
+#include "runner/sandbox/packet.h"
 
 namespace bulkhead::sandbox {
 
@@ -156,26 +155,12 @@ void Supervisor::OnControl(Watched& watched) {
   Compartment& compartment = *watched.compartment;
   std::array<char, 512> message;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by recvmsg
   for (;;) {
-    iovec part = {message.data(), message.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr header = {};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(compartment.control.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && errno == EINTR) continue;
+    UniqueFd passed;
+    const ssize_t size = ReceivePacket(compartment.control.get(), message.data(), message.size(), MSG_DONTWAIT, passed);
     if (size < 0 && errno == EAGAIN) return;
     if (size <= 0) {
       Remove(compartment.control.get());
       return;
-    }
-    UniqueFd passed;
-    const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-    if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-      passed.Reset(fd);
     }
     compartment.OnMessage({message.data(), static_cast<size_t>(size)}, std::move(passed));
     if (compartment.shim_pidfd.valid() && !watched.shim_watched) {

@@ -346,10 +346,10 @@ TEST_P(InTier, NothingOfTheAgentIsInherited) {
 }
 
 TEST_P(InTier, ADeviceCannotBeMade) {
-  std::filesystem::remove("/tmp/mem");
-  EXPECT_TRUE(Done(Free({"make-device"}, 0)));
-  std::filesystem::remove("/tmp/mem");
-  const Outcome outcome = Confined({"make-device"});
+  const std::string path = folder_ / "mem";
+  EXPECT_TRUE(Done(Free({"make-device", path}, 0)));
+  std::filesystem::remove(path);
+  const Outcome outcome = Confined({"make-device", path});
   EXPECT_EQ(outcome.report.cause, Cause::kSeccomp) << outcome.Describe();
 }
 

@@ -251,10 +251,7 @@ int Spin(const char* milliseconds) {
 }
 
 // A device of its own making: /dev/mem.
-int MakeDevice() {
-  char path[4096];
-  const char* const folder = getenv("TMPDIR");
-  snprintf(path, sizeof path, "%s/mem", folder != nullptr ? folder : "/tmp");
+int MakeDevice(const char* path) {
   return Result(mknodat(AT_FDCWD, path, S_IFCHR | 0600, makedev(1, 1)));
 }
 
@@ -335,7 +332,7 @@ int main(int argc, char** argv) {
   if (is("spin")) return Spin(first);
   if (is("open-many")) return OpenMany(first);
   if (is("socket")) return Socket(first, second, argc > 4 ? argv[4] : "0");
-  if (is("make-device")) return MakeDevice();
+  if (is("make-device")) return MakeDevice(first);
   if (is("personality")) return Result(personality(strtoul(first, nullptr, 16)));
   if (is("tioclinux")) return PasteInput();
   if (is("bind")) return Bind(first);
