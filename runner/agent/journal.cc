@@ -134,6 +134,11 @@ Status Journal::Apply(const Value& record, Entries& entries) {
   const Value* const node = record.Find(op == "final" ? "result" : "node");
   if (step < 0 || attempt < 0 || attempt > std::numeric_limits<int>::max() || (node != nullptr && !node->is_object()))
     return OtherForm();
+  // Milliseconds that are nanoseconds without overflow.
+  constexpr int64_t kMostTime = std::numeric_limits<int64_t>::max() / 1'000'000;
+  const int64_t due = NumberOf(record, "due");
+  const int64_t wait = NumberOf(record, "wait");
+  if (due < 0 || due > kMostTime || wait < 0 || wait > kMostTime) return OtherForm();
   Entry& entry = entries[TextOf(record, "key")];
   if (op == "start") {
     entry.stage = Remembered::Stage::kStarted;
@@ -144,8 +149,8 @@ Status Journal::Apply(const Value& record, Entries& entries) {
              static_cast<uint64_t>(step),
              0,
              node == nullptr ? "" : ToJson(*node),
-             NumberOf(record, "due"),
-             NumberOf(record, "wait"),
+             due,
+             wait,
              entry.generation};
   } else if (op == "final") {
     entry = {Remembered::Stage::kFinal, 0, 0, node == nullptr ? "" : ToJson(*node), 0, 0, entry.generation};

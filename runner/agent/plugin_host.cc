@@ -251,8 +251,14 @@ void PluginHost::RenewCertificates() {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (lock.owns_lock()) instance = instance_;
   }
+  if (instance != nullptr && config_.remote.has_value()) {
+    instance->TrustOutside(*config_.remote->context);
+    return;
+  }
   if (instance == nullptr || instance->process == nullptr) return;
-  const std::lock_guard lock(instance->renewing);
+  // Who holds it connects, and renews before.
+  const std::unique_lock lock(instance->renewing, std::try_to_lock);
+  if (!lock.owns_lock()) return;
   if (const Status renewed = instance->RenewLocked(config_, services_); !renewed.ok())
     services_.log->Log(LogLevel::kDebug, "certificates not renewed",
                        {{"plugin", name()}, {"reason", renewed.error().message()}});

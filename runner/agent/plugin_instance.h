@@ -33,6 +33,9 @@ struct PluginHost::Instance {
   std::shared_ptr<const certs::Credentials> credentials;  // guarded by renewing
   std::optional<certs::TlsContext> context;               // guarded by renewing
 
+  // Of a plugin elsewhere: what its connections were made with.
+  std::shared_ptr<const certs::TlsContext::State> trust;  // guarded by renewing
+
   // The process calls back into all of the above until it is destroyed: it stands below them.
   std::unique_ptr<OutputLog> output;
   std::unique_ptr<sandbox::SandboxedProcess> process;
@@ -51,6 +54,14 @@ struct PluginHost::Instance {
     // Kept connections would outlive the certificates that they were made with.
     client->DropConnections();
     return OkStatus();
+  }
+
+  // The present trust and credentials for a plugin elsewhere. Connections of before do not outlive them.
+  certs::TlsContext TrustOutside(certs::RemoteContext& remote) {
+    certs::TlsContext current = remote.Get();
+    const std::lock_guard lock(renewing);
+    if (std::exchange(trust, current.state()) != current.state() && client != nullptr) client->DropConnections();
+    return current;
   }
 
   bool WaitEnded(std::chrono::nanoseconds time) {

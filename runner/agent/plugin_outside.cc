@@ -72,7 +72,7 @@ std::shared_ptr<PluginHost::Instance> PluginHost::CallOutside() {
       BULKHEAD_ASSIGN(stream, rpc::OpenPlainLoopback(std::move(fd)));
     } else {
       SetKeepAlive(fd.get());
-      BULKHEAD_ASSIGN(stream, rpc::OpenTls(config_.remote->context->Get(), std::move(fd), deadline));
+      BULKHEAD_ASSIGN(stream, rpc::OpenTls(raw->TrustOutside(*config_.remote->context), std::move(fd), deadline));
     }
     return std::unique_ptr<rpc::Stream>(std::make_unique<Cuttable<Instance>>(std::move(stream), std::move(cut)));
   };

@@ -1,6 +1,7 @@
 #include "runner/sandbox/launcher.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -35,6 +36,8 @@ namespace bulkhead::sandbox {
 namespace {
 
 constexpr auto kSetupPatience = std::chrono::seconds(10);
+constexpr int kShimPatienceMs = 1000;
+
 struct Pair {
   UniqueFd ours, theirs;
 };
@@ -51,7 +54,7 @@ Result<Pair> MakeSockets(int type) {
   return Pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-bool SendIdentity(int control, const certs::Identity& server, std::string_view client_uri) {
+Secret IdentityMessage(const certs::Identity& server, std::string_view client_uri) {
   std::string message(1, static_cast<char>(Order::kIdentity));
   for (const std::string_view part : {std::string_view(server.certificate_der), server.private_key_der.Reveal(),
                                       std::string_view(server.authority_der), client_uri}) {
@@ -59,8 +62,7 @@ bool SendIdentity(int control, const certs::Identity& server, std::string_view c
     message.append(reinterpret_cast<const char*>(&size), sizeof size);
     message += part;
   }
-  const Secret secret(std::move(message));
-  return SendPacket(control, secret.Reveal().data(), secret.Reveal().size());
+  return Secret(std::move(message));
 }
 
 Error FromReport(const ExitReport& report) {
@@ -97,15 +99,12 @@ class Process : public SandboxedProcess {
   Result<UniqueFd> Connect() override {
     BULKHEAD_ASSIGN(Pair pair, MakeSockets(SOCK_STREAM));
     const char order = static_cast<char>(Order::kConnection);
-    if (!SendPacket(compartment_->control.get(), &order, sizeof order, pair.theirs)) {
-      return Error(Code::kUnavailable, "the compartment has ended");
-    }
+    BULKHEAD_TRY(Tell({&order, 1}, pair.theirs));
     return std::move(pair.ours);
   }
 
   Status Renew(const certs::Identity& server, std::string_view client_uri) override {
-    if (SendIdentity(compartment_->control.get(), server, client_uri)) return OkStatus();
-    return Error(Code::kUnavailable, "the compartment has ended");
+    return Tell(IdentityMessage(server, client_uri).Reveal(), {});
   }
 
   void Kill() override { supervisor_.Kill(compartment_); }
@@ -120,6 +119,19 @@ class Process : public SandboxedProcess {
   int pid() const override { return pid_; }
 
  private:
+  // A shim that is behind is waited for, but not for long: it may have stopped reading for good.
+  Status Tell(std::string_view order, const UniqueFd& passed) {
+    const int control = compartment_->control.get();
+    bool told = SendPacket(control, order.data(), order.size(), passed);
+    if (!told && errno == EAGAIN) {
+      pollfd writable = {control, POLLOUT, 0};
+      ::poll(&writable, 1, kShimPatienceMs);
+      told = SendPacket(control, order.data(), order.size(), passed);
+    }
+    if (told) return OkStatus();
+    return Error(Code::kUnavailable, errno == EAGAIN ? "its shim takes no orders" : "the compartment has ended");
+  }
+
   const std::shared_ptr<Compartment> compartment_;
   Supervisor& supervisor_;
   const Attestation attestation_;
@@ -342,7 +354,10 @@ class RealLauncher : public Launcher {
     compartment.output[1] = std::move(err.ours);
     // Waits in the socket until the shim reads it, which it does only after the plugin was forked: the
     // plugin's process never held the key.
-    if (server != nullptr) SendIdentity(compartment.control.get(), *server, client_uri);
+    if (server != nullptr) {
+      const Secret message = IdentityMessage(*server, client_uri);
+      SendPacket(compartment.control.get(), message.Reveal().data(), message.Reveal().size());
+    }
     return OkStatus();
   }
 
