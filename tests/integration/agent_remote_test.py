@@ -63,9 +63,13 @@ class RemotePlugin:
         self.answer = answer or {"node": {"phase": "Succeeded", "message": "from afar"}}
         self.callers = []  # (URI, serial number, Authorization)
         self.context = None
+        self.keeps = False  # its connections
+        self.open = 0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = property(lambda self: "HTTP/1.1" if outer.keeps else "HTTP/1.0")
+
             def log_message(self, *args):
                 pass
 
@@ -73,9 +77,11 @@ class RemotePlugin:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 peer = self.connection.getpeercert()
                 outer.callers.append((dict(peer["subjectAltName"])["URI"], peer["serialNumber"], self.headers.get("Authorization")))
+                body = json.dumps(outer.answer).encode()
                 self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(json.dumps(outer.answer).encode())
+                self.wfile.write(body)
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
@@ -83,10 +89,13 @@ class RemotePlugin:
             def finish_request(self, request, address):
                 try:
                     with outer.context.wrap_socket(request, server_side=True) as stream:
+                        outer.open += 1
                         Handler(stream, address, self)
                         stream.unwrap()
                 except (OSError, ssl.SSLError):
                     pass
+                finally:
+                    outer.open = max(0, outer.open - 1)
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
@@ -187,6 +196,19 @@ class AgentRemote(KubeCase):
                 self.wait_phases(agent, expected)
                 self.assertIn("TLS", self.api.nodes()[node]["message"])
                 self.assertEqual(self.plugin.callers, [])
+
+    def test_a_kept_connection_does_not_outlive_the_trust_that_it_was_made_with(self):
+        self.plugin.keeps = True
+        self.tasks("a")
+        agent = self.remote()
+        self.wait_phases(agent, {"a": "Succeeded"})
+        self.assertEqual(self.plugin.open, 1, "it was not kept, so this shows nothing")
+        self.files.put(*self.first.issue("URI:" + AGENT, "clientAuth"), Authority(self.dir, "other").certificate)
+        self.wait_for(lambda: self.plugin.open == 0, agent, 30)
+        self.tasks("b")
+        self.wait_phases(agent, {"a": "Succeeded", "b": "Failed"})
+        self.assertEqual(len(self.plugin.callers), 1)
+        agent.terminate()
 
     def test_an_identity_may_be_named_and_the_policy_judges_all_the_same(self):
         self.plugin.answer = {"node": {"phase": "Succeeded", "outputs": {"exitCode": "0"}}}
