@@ -33,9 +33,9 @@ bool IsDigest(std::string_view digest) {
   return digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-class Reader {
+class PolicyReader {
  public:
-  Reader(std::string_view text, Diagnostics& diagnostics) : text_(text), diagnostics_(diagnostics) {}
+  PolicyReader(std::string_view text, Diagnostics& diagnostics) : text_(text), diagnostics_(diagnostics) {}
 
   Policy Read(const Value& document) {
     policy_.file = diagnostics_.file();
@@ -437,7 +437,7 @@ std::vector<Policy> ReadPolicies(std::string_view text, Diagnostics& diagnostics
       others = true;
       continue;
     }
-    policies.push_back(Reader(text, diagnostics).Read(document));
+    policies.push_back(PolicyReader(text, diagnostics).Read(document));
   }
   if (policies.empty() && !others && !diagnostics.HasErrors()) diagnostics.Add({}, "holds no policy");
   return policies;
