@@ -168,7 +168,8 @@ struct PolicyText {
   std::string text;
 };
 
-// Reads files; a folder stands for its *.yaml and *.yml in name order. All errors in one message, a line each.
+// Reads files; a folder stands for its *.yaml and *.yml, as ExpandFolders has it. All errors in one message, a line
+// each.
 Result<std::vector<PolicyText>> ReadPolicyTexts(const std::vector<std::string>& paths);
 
 // All errors in one message, a line each.

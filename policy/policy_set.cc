@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <filesystem>
 
 #include "policy/index.h"
 #include "policy/policy.h"
+#include "runner/base/files.h"
 #include "runner/base/io.h"
 #include "runner/base/text.h"
 
@@ -11,29 +11,6 @@ namespace bulkhead::policy {
 namespace {
 
 constexpr size_t kMostPolicyBytes = 4U << 20U;
-
-// A folder stands for its policies, in name order.
-Result<std::vector<std::string>> PolicyFiles(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (!std::filesystem::is_directory(path, error)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-      const std::string extension = entry.path().extension();
-      const bool hidden = entry.path().filename().string().starts_with('.');
-      if (!hidden && (extension == ".yaml" || extension == ".yml")) found.push_back(entry.path());
-    }
-    if (error) return Error(Code::kInvalidInput, path + ": " + error.message());
-    if (found.empty()) return Error(Code::kInvalidInput, path + ": the folder holds no *.yaml or *.yml file");
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
-}
 
 Error NameTaken(const Policy& policy, const std::string& place) {
   return {Code::kInvalidInput, policy.Place() + ": a policy named \"" + policy.name + "\" is also at " + place +
@@ -130,7 +107,7 @@ bool PolicySet::AllowsPlaintextLoopback(std::string_view plugin, std::string_vie
 }
 
 Result<std::vector<PolicyText>> ReadPolicyTexts(const std::vector<std::string>& paths) {
-  BULKHEAD_ASSIGN(const std::vector<std::string> files, PolicyFiles(paths));
+  BULKHEAD_ASSIGN(const std::vector<std::string> files, ExpandFolders(paths, {".yaml", ".yml"}));
   std::vector<PolicyText> texts;
   std::string errors;
   for (const std::string& file : files) {

@@ -87,6 +87,10 @@ std::string Flow(const std::set<std::string>& items) {
   return text + "]";
 }
 
+std::string WorkflowOf(const LoggedCall& call) {
+  return call.name_space + "/" + call.workflow;
+}
+
 }  // namespace
 
 bool Learner::Remember(std::set<std::string>& set, const std::string& text, size_t most) {
@@ -98,78 +102,89 @@ bool Learner::Remember(std::set<std::string>& set, const std::string& text, size
   return true;
 }
 
+Learner::Target* Learner::TargetOf(const LoggedCall& call) {
+  const auto key = std::make_pair(call.plugin, call.method);
+  const auto found = targets_.find(key);
+  if (found != targets_.end()) return &found->second;
+  if (targets_.size() >= kMostTargets) {
+    ++beyond_;
+    return nullptr;
+  }
+  return &targets_[key];
+}
+
 void Learner::Add(const LoggedCall& call) {
   const auto rpc = RpcByName(call.method);
   if (call.plugin.empty() || call.plugin.size() > kMostLearnedText || !rpc.has_value()) return;
-  const auto key = std::make_pair(call.plugin, call.method);
-  auto found = targets_.find(key);
-  if (found == targets_.end()) {
-    if (targets_.size() >= kMostTargets) {
-      ++beyond_;
-      return;
-    }
-    found = targets_.emplace(key, Target{}).first;
-  }
-  Target& target = found->second;
-  ++target.replies;
-  const std::string workflow = call.name_space + "/" + call.workflow;
-  Remember(target.workflows, workflow, kMostWorkflowsLearned);
-  target.more_namespaces |= !Remember(target.namespaces, call.name_space, kMostNames);
-  target.more_templates |= !Remember(target.templates, call.template_name, kMostNames);
+  Target* const target = TargetOf(call);
+  if (target == nullptr) return;
+  ++target->replies;
+  Remember(target->workflows, WorkflowOf(call), kMostWorkflowsLearned);
+  target->more_namespaces |= !Remember(target->namespaces, call.name_space, kMostNames);
+  target->more_templates |= !Remember(target->templates, call.template_name, kMostNames);
   for (const LoggedChange& logged : call.changes) {
-    if (logged.path.empty()) continue;
-    const auto path = PathPattern::Parse(logged.path);
-    if (logged.path.size() > kMostLearnedText || !path.path.has_value() ||
-        logged.path.find("[*]") != std::string::npos || !InReply(*rpc, path.path->leaf_id())) {
-      ++unknown_;
-      continue;
-    }
-    if (path.path->set() != ProtectedSet::kNone) {
-      ++protected_;
-      continue;
-    }
-    if (HasBraces(logged.path) || (logged.value.has_value() && HasBraces(*logged.value))) {
-      ++templates_;
-      continue;
-    }
-    // An enforced refusal is no example to follow.
-    const bool refused = !logged.allowed;
-    if (refused) ++refused_;
-    if (refused && logged.rule.starts_with("argo.")) continue;
-    auto entry = target.changes.find(logged.path);
-    if (entry == target.changes.end()) {
-      if (target.changes.size() >= kMostChanges || room_ < sizeof(Change) + kMostLearnedText) {
-        ++beyond_;
-        continue;
-      }
-      room_ -= sizeof(Change) + logged.path.size();
-      entry = target.changes.emplace(logged.path, Change{}).first;
-      entry->second.first_time = call.time.substr(0, kMostTime);
-    }
-    Change& change = entry->second;
-    if (refused) {
-      ++change.refused;
-      change.refused_by = logged.rule.substr(0, kMostLearnedText);
-      if (!options_.include_refused) continue;
-    }
-    ++change.replies;
-    change.advised += logged.advice ? 1 : 0;
-    change.add |= logged.op == Op::kAdd;
-    change.change |= logged.op == Op::kChange;
-    change.remove |= logged.op == Op::kRemove;
-    change.last_time = call.time.substr(0, kMostTime);
-    Remember(change.workflows, workflow, kMostWorkflowsLearned);
-    const bool plausible = logged.path != "node.phase" || !logged.value.has_value() || IsOrdinaryPhase(*logged.value);
-    const bool kept = plausible && logged.value.has_value() && logged.value->size() <= kMostLearnedText &&
-                      Remember(change.values, *logged.value, kMostValues);
-    if (!kept && logged.op != Op::kRemove) change.all_values = false;
-    const std::string minute = call.time.substr(0, 16);
-    if (change.minutes.contains(minute)) {
-      ++change.minutes[minute];
-    } else if (change.minutes.size() < kMostMinutes && room_ >= kEntryBytes) {
-      room_ -= kEntryBytes;
-      ++change.minutes[minute];
-    }
+    if (logged.path.empty() || !MayTeach(logged, *rpc)) continue;
+    if (Change* const change = ChangeOf(*target, call, logged)) Observe(call, logged, *change);
+  }
+}
+
+// Whether a rule could allow it. What can't is counted.
+bool Learner::MayTeach(const LoggedChange& logged, Rpc rpc) {
+  const auto path = PathPattern::Parse(logged.path);
+  if (logged.path.size() > kMostLearnedText || !path.path.has_value() || logged.path.find("[*]") != std::string::npos ||
+      !InReply(rpc, path.path->leaf_id())) {
+    ++unknown_;
+    return false;
+  }
+  if (path.path->set() != ProtectedSet::kNone) {
+    ++protected_;
+    return false;
+  }
+  if (HasBraces(logged.path) || (logged.value.has_value() && HasBraces(*logged.value))) {
+    ++templates_;
+    return false;
+  }
+  if (!logged.allowed) ++refused_;
+  return logged.allowed || !logged.rule.starts_with("argo.");
+}
+
+Learner::Change* Learner::ChangeOf(Target& target, const LoggedCall& call, const LoggedChange& logged) {
+  const auto found = target.changes.find(logged.path);
+  if (found != target.changes.end()) return &found->second;
+  if (target.changes.size() >= kMostChanges || room_ < sizeof(Change) + kMostLearnedText) {
+    ++beyond_;
+    return nullptr;
+  }
+  room_ -= sizeof(Change) + logged.path.size();
+  Change& change = target.changes[logged.path];
+  change.first_time = call.time.substr(0, kMostTime);
+  return &change;
+}
+
+void Learner::Observe(const LoggedCall& call, const LoggedChange& logged, Change& change) {
+  // An enforced refusal is no example to follow.
+  if (!logged.allowed) {
+    ++change.refused;
+    change.refused_by = logged.rule.substr(0, kMostLearnedText);
+    if (!options_.include_refused) return;
+  }
+  ++change.replies;
+  change.advised += logged.advice ? 1 : 0;
+  change.add |= logged.op == Op::kAdd;
+  change.change |= logged.op == Op::kChange;
+  change.remove |= logged.op == Op::kRemove;
+  change.last_time = call.time.substr(0, kMostTime);
+  Remember(change.workflows, WorkflowOf(call), kMostWorkflowsLearned);
+  const bool plausible = logged.path != "node.phase" || !logged.value.has_value() || IsOrdinaryPhase(*logged.value);
+  const bool kept = plausible && logged.value.has_value() && logged.value->size() <= kMostLearnedText &&
+                    Remember(change.values, *logged.value, kMostValues);
+  if (!kept && logged.op != Op::kRemove) change.all_values = false;
+  const std::string minute = call.time.substr(0, 16);
+  if (change.minutes.contains(minute)) {
+    ++change.minutes[minute];
+  } else if (change.minutes.size() < kMostMinutes && room_ >= kEntryBytes) {
+    room_ -= kEntryBytes;
+    ++change.minutes[minute];
   }
 }
 

@@ -51,6 +51,12 @@ class Learner {
     std::map<std::string, Change> changes;  // by path
   };
 
+  // Of TargetOf and ChangeOf: null when there is no room.
+  Target* TargetOf(const LoggedCall& call);
+  Change* ChangeOf(Target& target, const LoggedCall& call, const LoggedChange& logged);
+  bool MayTeach(const LoggedChange& logged, Rpc rpc);
+  void Observe(const LoggedCall& call, const LoggedChange& logged, Change& change);
+
   void Document(const std::string& plugin, const std::string& method, const Target& target, std::string& out) const;
   std::string Rule(const std::string& path, const Change& change, const Target& target) const;
   std::string ValueOf(const std::string& path, const Change& change, std::string& ladder) const;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "runner/base/files.h"
 #include "runner/base/io.h"
 #include "runner/base/text.h"
 #include "runner/base/yaml.h"
@@ -15,12 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostDocumentBytes = 4U << 20U;
-constexpr size_t kMostFiles = 10'000;
-
-bool IsYaml(const fs::path& path) {
-  const std::string extension = path.extension();
-  return (extension == ".yaml" || extension == ".yml") && !path.filename().string().starts_with('.');
-}
 
 bool HasTest(std::string_view text, const std::string& file) {
   const auto documents = ParseYaml(text, file);
@@ -91,26 +86,7 @@ class Opener {
 }  // namespace
 
 Result<std::vector<std::string>> YamlFiles(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (auto entry = fs::recursive_directory_iterator(path, error); !error && entry != fs::end(entry);
-         entry.increment(error)) {
-      if (entry->is_regular_file(error) && IsYaml(entry->path())) found.push_back(entry->path());
-      if (found.size() > kMostFiles)
-        return Error(Code::kInvalidInput, path + ": holds more than " + std::to_string(kMostFiles) + " files");
-    }
-    if (error) return Error(Code::kInvalidInput, path + ": " + error.message());
-    if (found.empty()) return Error(Code::kInvalidInput, path + ": the folder holds no *.yaml or *.yml file");
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
+  return ExpandFolders(paths, {".yaml", ".yml"}, Depth::kTree);
 }
 
 bool Workspace::HasErrors() const {

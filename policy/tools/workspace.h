@@ -29,7 +29,7 @@ struct WorkspaceOptions {
 // names a path that can't be read.
 Result<Workspace> OpenWorkspace(const std::vector<std::string>& paths, const WorkspaceOptions& options = {});
 
-// The files themselves: folders stand for the *.yaml and *.yml in them and below, in name order.
+// The files themselves: as ExpandFolders has it, with the *.yaml and *.yml of whole trees.
 Result<std::vector<std::string>> YamlFiles(const std::vector<std::string>& paths);
 
 // Makes a context of a file: a mapping as in a test file's `context`, or a test file, of which the context of the case

@@ -18,6 +18,11 @@ namespace bulkhead::agent {
 namespace {
 
 constexpr size_t kMostFile = 1U << 30U;
+constexpr const char* kAnew = "; move the file away to begin anew, which may run tasks again";
+
+Error OtherForm() {
+  return {Code::kCorrupt, std::string("a record of another form than this version writes") + kAnew};
+}
 
 Value ParseNode(const std::string& json) {
   if (json.empty()) return Value::Object();
@@ -88,8 +93,8 @@ Status Journal::Load(std::string_view text, uint64_t& whole) {
     // What was torn by a crash is the end of the file; a whole record after it says that it was not.
     if (torn) {
       return Error(Code::kCorrupt, "line " + std::to_string(line - 1) +
-                                       " is damaged, and whole records follow it: what was delivered is not known; "
-                                       "move the file away to begin anew, which may run tasks again");
+                                       " is damaged, and whole records follow it: what was delivered is not known" +
+                                       kAnew);
     }
     JsonParse parsed = ParseJson(*record, limits);
     Status applied = parsed.ok ? OkStatus() : Status(Error(Code::kCorrupt, "no JSON: " + parsed.error.message));
@@ -97,7 +102,7 @@ Status Journal::Load(std::string_view text, uint64_t& whole) {
     if (applied.ok() && (line == 1) != header)
       applied = Error(Code::kCorrupt, "a journal begins with a record of its version, and only begins with it");
     if (header && NumberOf(parsed.value, "version") != kJournalVersion)
-      applied = Error(Code::kCorrupt, "a journal of another version than " + std::to_string(kJournalVersion));
+      applied = Error(Code::kCorrupt, "a journal of another version than " + std::to_string(kJournalVersion) + kAnew);
     if (applied.ok() && !header) applied = Apply(parsed.value, entries_);
     if (!applied.ok()) return applied.error().WithContext("line " + std::to_string(line));
     whole = begin;
@@ -110,8 +115,7 @@ Status Journal::Apply(const Value& record, Entries& entries) {
   if (op == "delivered" || op == "retire" || op == "forget") {
     const Value* const keys = record.Find("keys");
     const int64_t retired = NumberOf(record, "generation");
-    if (retired < (op == "retire" ? 1 : 0) || retired >= std::numeric_limits<int>::max())
-      return Error(Code::kCorrupt, "a record of another form than this version writes");
+    if (retired < (op == "retire" ? 1 : 0) || retired >= std::numeric_limits<int>::max()) return OtherForm();
     for (const Value& key : keys == nullptr ? std::vector<Value>() : keys->items) {
       if (op == "forget") {
         entries.erase(key.text);
@@ -129,7 +133,7 @@ Status Journal::Apply(const Value& record, Entries& entries) {
   const int64_t attempt = NumberOf(record, "attempt");
   const Value* const node = record.Find(op == "final" ? "result" : "node");
   if (step < 0 || attempt < 0 || attempt > std::numeric_limits<int>::max() || (node != nullptr && !node->is_object()))
-    return Error(Code::kCorrupt, "a record of another form than this version writes");
+    return OtherForm();
   Entry& entry = entries[TextOf(record, "key")];
   if (op == "start") {
     entry.stage = Remembered::Stage::kStarted;

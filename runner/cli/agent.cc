@@ -6,6 +6,8 @@
 #include "runner/base/text.h"
 #include "runner/cli/agent_session.h"
 #include "runner/cli/command.h"
+#include "runner/cli/options.h"
+#include "runner/cli/prepare.h"
 #include "runner/source/argo_environment.h"
 
 namespace bulkhead::cli {
@@ -52,29 +54,23 @@ std::string Environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-Status ParseDuration(const std::string& text, std::string_view flag, std::chrono::nanoseconds& duration) {
-  const auto parsed = ParseGoDuration(text);
-  if (!parsed.has_value() || parsed->count() < 0)
-    return Error(Code::kInvalidInput, std::string(flag) + " " + text + ": must be a duration such as 15s or 1m30s");
-  duration = *parsed;
-  return OkStatus();
+// Unlike other durations it may be zero: nothing is waited for.
+Result<std::chrono::nanoseconds> DrainOption(const std::string& text) {
+  const auto duration = ParseGoDuration(text);
+  if (!duration.has_value() || duration->count() < 0)
+    return Error(Code::kInvalidInput, "--drain " + text + ": must be a duration such as 15s or 1m30s");
+  return *duration;
 }
 
 Status Complete(MainFlags& flags) {
   AgentSettings& settings = flags.settings;
-  if (flags.tier == "strict") settings.tier = sandbox::Tier::kStrict;
-  if (flags.tier == "restricted") settings.tier = sandbox::Tier::kRestricted;
+  settings.tier = TierOption(flags.tier);
   settings.repeat_in_flight = flags.in_flight == "repeat";
   settings.log_level = LevelOf(flags.argo.level);
   settings.log_format = flags.argo.format == "json" ? LogFormat::kJson : LogFormat::kText;
-  BULKHEAD_TRY(ParseDuration(flags.drain, "--drain", settings.drain));
-  BULKHEAD_TRY(ParseDuration(flags.start_timeout, "--plugin-start-timeout", settings.start_timeout));
-  for (const std::string& pair : flags.rootfs) {
-    const size_t equals = pair.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 >= pair.size() || pair[equals + 1] != '/')
-      return Error(Code::kInvalidInput, "--rootfs " + pair + ": write PLUGIN=/absolute/folder");
-    settings.rootfs[pair.substr(0, equals)] = pair.substr(equals + 1);
-  }
+  BULKHEAD_ASSIGN(settings.drain, DrainOption(flags.drain));
+  BULKHEAD_ASSIGN(settings.start_timeout, PositiveDuration(flags.start_timeout, "--plugin-start-timeout"));
+  BULKHEAD_ASSIGN(settings.rootfs, ReadRootFolders(flags.rootfs));
   if (settings.all != settings.workflow.empty()) {
     return Error(Code::kInvalidInput, settings.all ? "--all and --workflow (ARGO_WORKFLOW_NAME) exclude each other"
                                                    : "which task sets? Give --workflow (Argo sets ARGO_WORKFLOW_NAME), "
@@ -160,22 +156,10 @@ void AddPluginOptions(const Verb& verb, MainFlags& flags) {
   verb.AddOption("--tls-ca", settings.tls.authorities, "The authorities of remote plugins' certificates (PEM)")
       .Environment("BULKHEAD_TLS_CA")
       .ValueName("FILE");
-  verb.AddOption("--tier", flags.tier, "strict, restricted, or auto: the best there is here")
-      .OneOf({"strict", "restricted", "auto"})
-      .Environment("BULKHEAD_TIER")
-      .ShowDefault()
-      .ValueName("TIER");
-  verb.AddOption("--rootfs", flags.rootfs, "A folder (an image volume, say) to be a plugin's read-only root")
-      .Environment("BULKHEAD_ROOTFS")
-      .ValueName("PLUGIN=DIR");
-  verb.AddOption("--plugin-start-timeout", flags.start_timeout, "The most a plugin may take until it listens")
-      .ShowDefault()
-      .ValueName("DURATION");
-  verb.AddOption("--workers", settings.workers, "Tasks at once for each plugin")
-      .Between(1, 256)
-      .Environment("ARGO_AGENT_TASK_WORKERS")
-      .ShowDefault()
-      .ValueName("N");
+  AddTier(verb, flags.tier).Environment("BULKHEAD_TIER");
+  AddRootfs(verb, flags.rootfs).Environment("BULKHEAD_ROOTFS");
+  AddStartTimeout(verb, flags.start_timeout);
+  AddWorkers(verb, settings.workers, "Tasks at once for each plugin").Environment("ARGO_AGENT_TASK_WORKERS");
 }
 
 void AddMain(const Verb& agent, Action& action) {
@@ -189,10 +173,7 @@ void AddMain(const Verb& agent, Action& action) {
                  "Read again when they change, and at SIGHUP")
       .Environment("BULKHEAD_POLICY")
       .ValueName("PATH...");
-  verb.AddOption("--audit", settings.audit, "The audit log; continued if it is there and verifies")
-      .Environment("BULKHEAD_AUDIT")
-      .ShowDefault()
-      .ValueName("FILE");
+  AddAuditLog(verb, settings.audit).Environment("BULKHEAD_AUDIT");
   verb.AddOption("--journal", settings.journal, "The folder that remembers results when the agent is killed")
       .Environment("BULKHEAD_JOURNAL")
       .ShowDefault()
@@ -204,9 +185,7 @@ void AddMain(const Verb& agent, Action& action) {
       .Environment("BULKHEAD_IN_FLIGHT")
       .ShowDefault()
       .ValueName("repeat|fail");
-  verb.AddOption("--secret-file", settings.secret_files, "A file whose content is masked wherever it would appear")
-      .Environment("BULKHEAD_SECRET_FILES")
-      .ValueName("FILE...");
+  AddSecretFiles(verb, settings.secret_files).Environment("BULKHEAD_SECRET_FILES");
   verb.AddOption("--drain", flags->drain, "After SIGTERM, how long calls in flight may go on")
       .Environment("BULKHEAD_DRAIN")
       .ShowDefault()

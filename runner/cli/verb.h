@@ -66,6 +66,7 @@ class Verb {
   Option AddChoice(const char* names, Value& value, std::vector<std::pair<std::string_view, Value>> choices,
                    const char* text) const {
     std::vector<std::string> words;
+    words.reserve(choices.size());
     for (const auto& choice : choices) words.emplace_back(choice.first);
     return AddWord(names, std::move(words), text,
                    [&value, choices = std::move(choices)](size_t index) { value = choices[index].second; });

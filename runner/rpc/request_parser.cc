@@ -11,7 +11,6 @@ namespace {
 
 constexpr size_t kLongestMethod = 16;
 constexpr size_t kReserveRequest = 64U << 10U;
-constexpr size_t kMostLengthDigits = 18;
 
 // RFC 9112, section 3.2.1, without what an API of ours never has: no query, no escapes.
 bool IsPlainTarget(std::string_view target) {
@@ -39,43 +38,31 @@ void RequestParser::Fail(int status, std::string reason) {
   error_ = std::move(reason);
 }
 
+void RequestParser::Fail(HeadFault fault) {
+  Fail(fault.status, std::move(fault.reason));
+}
+
+HeadFormat RequestParser::Format() const {
+  return {"request", limits_.head_bytes, limits_.headers};
+}
+
 size_t RequestParser::FeedHead(std::string_view bytes) {
-  const size_t before = line_.size();
-  const size_t room = limits_.head_bytes - before;
-  line_.append(bytes.substr(0, room));
-  const size_t end = line_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
-  // Told at once: with lines that end otherwise, no end of the head would ever come.
-  for (size_t at = line_.find('\n', before); at < end; at = line_.find('\n', at + 1)) {
-    if (at == 0 || line_[at - 1] != '\r') {
-      Fail(400, "a line of the request's header does not end in CRLF");
-      return bytes.size();
-    }
+  HeadPart part = TakeHead(bytes, Format(), line_);
+  if (part.fault.has_value()) {
+    Fail(std::move(*part.fault));
+  } else if (part.complete) {
+    ParseHead();
+    line_.clear();
   }
-  if (end == std::string::npos) {
-    if (line_.size() >= limits_.head_bytes)
-      Fail(431, "the request's header is larger than " + std::to_string(limits_.head_bytes) + " bytes");
-    return std::min(room, bytes.size());
-  }
-  const size_t taken = end + 4 - before;
-  line_.resize(end);
-  ParseHead();
-  line_.clear();
-  return taken;
+  return part.taken;
 }
 
 void RequestParser::ParseHead() {
-  std::string_view head = line_;
-  size_t headers = 0;
-  for (bool first = true; first || !head.empty(); first = false) {
-    const size_t end = head.find("\r\n");
-    const std::string_view line = head.substr(0, end);
-    head = end == std::string_view::npos ? std::string_view() : head.substr(end + 2);
-    if (!std::all_of(line.begin(), line.end(), IsTextChar))
-      return Fail(400, "a control character in the request's header");
-    if (!first && ++headers > limits_.headers)
-      return Fail(431, "more than " + std::to_string(limits_.headers) + " header fields in the request");
-    if (!(first ? ParseRequestLine(line) : ParseHeader(line))) return;
+  HeadLines lines(line_, Format());
+  while (const auto line = lines.Next()) {
+    if (!(lines.at_start() ? ParseRequestLine(*line) : ParseHeader(*line))) return;
   }
+  if (lines.fault().has_value()) return Fail(*lines.fault());
   Begin();
 }
 
@@ -120,13 +107,12 @@ bool RequestParser::TakeOnce(std::string& into, bool& seen, std::string_view val
 }
 
 bool RequestParser::ParseHeader(std::string_view line) {
-  const size_t colon = line.find(':');
-  const std::string_view name = line.substr(0, colon);
-  if (colon == std::string_view::npos || !IsToken(name)) {
+  const auto field = SplitField(line);
+  if (!field.has_value()) {
     Fail(400, "a malformed header field in the request");
     return false;
   }
-  const std::string_view value = Trim(line.substr(colon + 1));
+  const auto& [name, value] = *field;
   if (EqualsIgnoringCase(name, "host")) return TakeOnce(head_.host, has_host_, value, "Host");
   if (EqualsIgnoringCase(name, "authorization"))
     return TakeOnce(head_.authorization, has_authorization_, value, "Authorization");
@@ -135,16 +121,16 @@ bool RequestParser::ParseHeader(std::string_view line) {
   if (EqualsIgnoringCase(name, "content-length")) {
     std::string digits;
     if (!TakeOnce(digits, has_length_, value, "Content-Length")) return false;
-    if (digits.empty() || digits.size() > kMostLengthDigits || !std::all_of(digits.begin(), digits.end(), IsDigit)) {
+    const auto length = ReadContentLength(digits);
+    if (!length.has_value()) {
       Fail(400, "the request's Content-Length is no number");
       return false;
     }
-    for (const char c : digits) head_.content_length = head_.content_length * 10 + static_cast<size_t>(c - '0');
+    head_.content_length = *length;
   } else if (EqualsIgnoringCase(name, "transfer-encoding")) {
     has_encoding_ = true;
   } else if (EqualsIgnoringCase(name, "connection")) {
-    says_close_ = says_close_ || ListContains(value, "close");
-    says_keep_alive_ = says_keep_alive_ || ListContains(value, "keep-alive");
+    persistence_.Add(value);
   } else if (EqualsIgnoringCase(name, "expect")) {
     if (!EqualsIgnoringCase(value, "100-continue")) {
       Fail(417, "an expectation other than 100-continue");
@@ -164,7 +150,7 @@ void RequestParser::Begin() {
                        : Fail(411, "a Transfer-Encoding in the request: send a Content-Length");
   }
   if (!has_host_ && !head_.http_1_0) return Fail(400, "an HTTP/1.1 request without Host");
-  head_.keep_alive = !says_close_ && (!head_.http_1_0 || says_keep_alive_);
+  head_.keep_alive = persistence_.KeepsAlive(head_.http_1_0);
   if (head_.http_1_0) head_.expects_continue = false;
   if (head_.content_length > limits_.body_bytes)
     return Fail(413, "the request's body is larger than " + std::to_string(limits_.body_bytes) + " bytes");

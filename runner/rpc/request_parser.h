@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "runner/rpc/http_head.h"
+
 namespace bulkhead::rpc {
 
 struct RequestLimits {
@@ -60,6 +62,8 @@ class RequestParser {
 
  private:
   void Fail(int status, std::string reason);
+  void Fail(HeadFault fault);
+  HeadFormat Format() const;
   size_t FeedHead(std::string_view bytes);
   void ParseHead();
   bool ParseRequestLine(std::string_view line);
@@ -81,8 +85,7 @@ class RequestParser {
   bool has_authorization_ = false;
   bool has_content_type_ = false;
   bool has_encoding_ = false;
-  bool says_close_ = false;
-  bool says_keep_alive_ = false;
+  Persistence persistence_;
 };
 
 }  // namespace bulkhead::rpc

@@ -66,51 +66,40 @@ void ResponseParser::FailTooLarge() {
 
 // --- head -----------------------------------------------------------------------------------------
 
+HeadFormat ResponseParser::Format() const {
+  return {"response", limits_.head_bytes, kMostHeaders};
+}
+
 size_t ResponseParser::FeedHead(std::string_view bytes) {
-  const size_t before = line_.size();
-  const size_t room = limits_.head_bytes - before;
-  line_.append(bytes.substr(0, room));
   // What is no HTTP at all is told at once, not when the limit is reached.
   constexpr std::string_view kStart = "HTTP/1.";
-  const size_t seen = std::min(line_.size(), kStart.size());
-  if (std::string_view(line_).substr(0, seen) != kStart.substr(0, seen)) {
+  const std::string_view start = kStart.substr(std::min(line_.size(), kStart.size()));
+  const size_t seen = std::min(bytes.size(), start.size());
+  if (bytes.substr(0, seen) != start.substr(0, seen)) {
     Fail(Peer() + "'s answer is no HTTP/1.x response");
     return bytes.size();
   }
-  const size_t end = line_.find("\r\n\r\n", before < 3 ? 0 : before - 3);
-  // Also told at once: with lines that end otherwise, no end of the head would ever come.
-  for (size_t at = line_.find('\n', before); at < end; at = line_.find('\n', at + 1)) {
-    if (at == 0 || line_[at - 1] != '\r') {
-      Fail("a line of the response's header does not end in CRLF");
-      return bytes.size();
-    }
+  HeadPart part = TakeHead(bytes, Format(), line_);
+  if (part.fault.has_value()) {
+    Fail(std::move(part.fault->reason));
+  } else if (part.complete) {
+    ParseHead();
+    line_.clear();
   }
-  if (end == std::string::npos) {
-    if (line_.size() >= limits_.head_bytes)
-      Fail("the response's header is larger than " + std::to_string(limits_.head_bytes) + " bytes");
-    return std::min(room, bytes.size());
-  }
-  const size_t taken = end + 4 - before;
-  line_.resize(end);
-  ParseHead();
-  line_.clear();
-  return taken;
+  return part.taken;
 }
 
 void ResponseParser::ParseHead() {
-  std::string_view head = line_;
-  size_t headers = 0;
-  for (bool first = true; first || !head.empty(); first = false) {
-    const size_t end = head.find("\r\n");
-    const std::string_view line = head.substr(0, end);
-    head = end == std::string_view::npos ? std::string_view() : head.substr(end + 2);
-    if (!std::all_of(line.begin(), line.end(), IsTextChar)) return Fail("a control character in the response's header");
-    if (!first && ++headers > kMostHeaders)
-      return Fail("more than " + std::to_string(kMostHeaders) + " header fields in the response");
-    if (first && !ParseStatusLine(line)) return;
-    // The fields of an interim response say nothing about the one to come.
-    if (!first && status_ >= 200 && !ParseHeader(line)) return;
+  HeadLines lines(line_, Format());
+  while (const auto line = lines.Next()) {
+    if (lines.at_start()) {
+      if (!ParseStatusLine(*line)) return;
+    } else if (status_ >= 200 && !ParseHeader(*line)) {
+      // The fields of an interim response say nothing about the one to come.
+      return;
+    }
   }
+  if (lines.fault().has_value()) return Fail(lines.fault()->reason);
   if (status_ < 200) {
     ++interim_;
   } else {
@@ -138,26 +127,24 @@ bool ResponseParser::ParseStatusLine(std::string_view line) {
 }
 
 bool ResponseParser::ParseHeader(std::string_view line) {
-  const size_t colon = line.find(':');
-  const std::string_view name = line.substr(0, colon);
-  if (colon == std::string_view::npos || !IsToken(name)) {
+  const auto field = SplitField(line);
+  if (!field.has_value()) {
     Fail("a malformed header field in the response");
     return false;
   }
-  const std::string_view value = Trim(line.substr(colon + 1));
+  const auto& [name, value] = *field;
   if (EqualsIgnoringCase(name, "content-length")) {
-    constexpr size_t kMostDigits = 18;
     if (has_length_) {
       Fail("more than one Content-Length in the response");
       return false;
     }
-    if (value.empty() || value.size() > kMostDigits || !std::all_of(value.begin(), value.end(), IsDigit)) {
+    const auto length = ReadContentLength(value);
+    if (!length.has_value()) {
       Fail("the response's Content-Length is no number");
       return false;
     }
     has_length_ = true;
-    left_ = 0;
-    for (const char c : value) left_ = left_ * 10 + static_cast<size_t>(c - '0');
+    left_ = *length;
   } else if (EqualsIgnoringCase(name, "transfer-encoding")) {
     if (has_encoding_ || !EqualsIgnoringCase(value, "chunked")) {
       Fail("a Transfer-Encoding other than chunked in the response");
@@ -165,8 +152,7 @@ bool ResponseParser::ParseHeader(std::string_view line) {
     }
     has_encoding_ = true;
   } else if (EqualsIgnoringCase(name, "connection")) {
-    says_close_ = says_close_ || ListContains(value, "close");
-    says_keep_alive_ = says_keep_alive_ || ListContains(value, "keep-alive");
+    persistence_.Add(value);
   } else if (EqualsIgnoringCase(name, "content-encoding") && !EqualsIgnoringCase(value, "identity")) {
     Fail("a Content-Encoding in the response, which was not asked for");
     return false;
@@ -188,7 +174,7 @@ std::string ResponseParser::DrainBody() {
 
 // RFC 9112, section 6.3.
 void ResponseParser::ChooseFraming() {
-  keep_alive_ = !says_close_ && (!http_1_0_ || says_keep_alive_);
+  keep_alive_ = persistence_.KeepsAlive(http_1_0_);
   if (has_encoding_ && (has_length_ || http_1_0_)) {
     return Fail(has_length_ ? "both Transfer-Encoding and Content-Length in the response"
                             : "Transfer-Encoding in an HTTP/1.0 response");

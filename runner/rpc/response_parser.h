@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "runner/rpc/http_head.h"
+
 namespace bulkhead::rpc {
 
 struct ResponseLimits {
@@ -62,6 +64,7 @@ class ResponseParser {
 
   std::string Peer() const;
   void Fail(std::string reason);
+  HeadFormat Format() const;
   size_t FeedHead(std::string_view bytes);
   size_t FeedLength(std::string_view bytes);
   size_t FeedChunked(std::string_view bytes);
@@ -90,8 +93,7 @@ class ResponseParser {
   bool http_1_0_ = false;
   bool keep_alive_ = false;
   int interim_ = 0;  // responses skipped
-  bool says_close_ = false;
-  bool says_keep_alive_ = false;
+  Persistence persistence_;
   bool has_length_ = false;
   bool has_encoding_ = false;
   Framing framing_ = Framing::kNone;

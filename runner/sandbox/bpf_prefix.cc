@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -27,6 +28,7 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 #error "unsupported architecture"
 #endif
 
+constexpr uint32_t kIoprioWhoProcess = 1;  // ioprio_set(2); no header of the C library has it
 constexpr uint32_t kTiocsti = 0x5412;
 constexpr uint32_t kTioclinux = 0x541C;
 constexpr uint32_t kSocketType = 0xF;  // without SOCK_NONBLOCK and SOCK_CLOEXEC
@@ -45,6 +47,10 @@ class Assembler {
   void LoadArch() { Emit(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)); }
   void LoadArgument(unsigned index) {
     Emit(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t)));
+  }
+  void LoadUpperArgument(unsigned index) {
+    Emit(BPF_LD | BPF_W | BPF_ABS,
+         static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t) + sizeof(uint32_t)));
   }
   void And(uint32_t mask) { Emit(BPF_ALU | BPF_AND | BPF_K, mask); }
   void JumpIfEqual(uint32_t value, Label label) { Jump(BPF_JEQ, value, label, true); }
@@ -146,6 +152,54 @@ void Socket(Assembler& code, Tier tier) {
   code.Place(next);
 }
 
+// Of one's own process, which is 0, or EPERM: for another of the same user the kernel asks for no privilege, and
+// neither Landlock nor the dumpable flag stops it. One could end the agent by a limit, or blind the shim.
+void OwnSchedulingOnly(Assembler& code) {
+  const auto check = code.NewLabel();
+  const auto next = code.NewLabel();
+  code.LoadNr();
+  for (const uint32_t call : {SYS_sched_setaffinity, SYS_sched_setscheduler, SYS_sched_setparam})
+    code.JumpIfEqual(call, check);
+  code.JumpUnlessEqual(SYS_sched_setattr, next);
+  code.Place(check);
+  code.LoadArgument(0);
+  code.JumpIfEqual(0, next);
+  code.Return(EPERM);
+  code.Place(next);
+}
+
+// setpriority and ioprio_set: `which` is a process, `who` is 0.
+void OwnPriorityOnly(Assembler& code, uint32_t call, uint32_t process) {
+  const auto refuse = code.NewLabel();
+  const auto next = code.NewLabel();
+  code.LoadNr();
+  code.JumpUnlessEqual(call, next);
+  code.LoadArgument(0);
+  code.JumpUnlessEqual(process, refuse);
+  code.LoadArgument(1);
+  code.JumpIfEqual(0, next);
+  code.Place(refuse);
+  code.Return(EPERM);
+  code.Place(next);
+}
+
+// Another's limits may be read, where the kernel lets them: the pointer to new ones is null.
+void OwnLimitsOnly(Assembler& code) {
+  const auto refuse = code.NewLabel();
+  const auto next = code.NewLabel();
+  code.LoadNr();
+  code.JumpUnlessEqual(SYS_prlimit64, next);
+  code.LoadArgument(0);
+  code.JumpIfEqual(0, next);
+  code.LoadArgument(2);
+  code.JumpUnlessEqual(0, refuse);
+  code.LoadUpperArgument(2);
+  code.JumpIfEqual(0, next);
+  code.Place(refuse);
+  code.Return(EPERM);
+  code.Place(next);
+}
+
 }  // namespace
 
 std::string BpfPrefix(Tier tier) {
@@ -158,6 +212,10 @@ std::string BpfPrefix(Tier tier) {
   FastOpen(code, SYS_sendmsg, 2);
   FastOpen(code, SYS_sendmmsg, 3);
   Socket(code, tier);
+  OwnSchedulingOnly(code);
+  OwnPriorityOnly(code, SYS_setpriority, PRIO_PROCESS);
+  OwnPriorityOnly(code, SYS_ioprio_set, kIoprioWhoProcess);
+  OwnLimitsOnly(code);
   code.Place(end);
   return code.Finish();
 }

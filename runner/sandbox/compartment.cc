@@ -68,6 +68,8 @@ void Compartment::OnMessage(std::string_view message, UniqueFd passed) {
   if (message.empty()) return;
   switch (static_cast<Notice>(message[0])) {
     case Notice::kProcess: {
+      // By bulkhead-init, once, before there is a plugin: not by a shim that was taken over.
+      if (tier != Tier::kStrict || shim_pidfd.valid() || !passed.valid() || attestation.has_value()) break;
       shim_pidfd = std::move(passed);
       const std::lock_guard lock(mutex);
       shim = ProcessOf(shim_pidfd);
@@ -75,7 +77,7 @@ void Compartment::OnMessage(std::string_view message, UniqueFd passed) {
     }
     case Notice::kAttestation: {
       AttestationMessage proof;
-      if (!Read(message, proof)) break;
+      if (!Read(message, proof) || attestation.has_value()) break;
       // Fails before Linux 6.11, and where the shim can't be inspected; then its end takes a little longer.
       if (shim_pidfd.valid()) mount_namespace.Reset(::ioctl(shim_pidfd.get(), abi::kPidfdGetMountNamespace, 0));
       const std::lock_guard lock(mutex);

@@ -20,6 +20,7 @@
 
 #include "runner/sandbox/compartment.h"
 #include "runner/sandbox/landlock.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/plan.h"
 #include "runner/sandbox/protocol.h"
 #include "runner/sandbox/seccomp.h"
@@ -50,29 +51,7 @@ Result<Pair> MakeSockets(int type) {
   return Pair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-bool SendFds(int control, std::string_view message, std::span<const int> fds) {
-  iovec part = {const_cast<char*>(message.data()), message.size()};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  alignas(cmsghdr) char space[CMSG_SPACE(kMostSupplies * sizeof(int))] = {};
-  if (!fds.empty()) {
-    header.msg_control = space;
-    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
-    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(fds.size_bytes());
-    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
-  }
-  ssize_t sent = 0;
-  do {
-    sent = ::sendmsg(control, &header, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent >= 0;
-}
-
-Secret IdentityMessage(const certs::Identity& server, std::string_view client_uri) {
+bool SendIdentity(int control, const certs::Identity& server, std::string_view client_uri) {
   std::string message(1, static_cast<char>(Order::kIdentity));
   for (const std::string_view part : {std::string_view(server.certificate_der), server.private_key_der.Reveal(),
                                       std::string_view(server.authority_der), client_uri}) {
@@ -80,7 +59,8 @@ Secret IdentityMessage(const certs::Identity& server, std::string_view client_ur
     message.append(reinterpret_cast<const char*>(&size), sizeof size);
     message += part;
   }
-  return Secret(std::move(message));
+  const Secret secret(std::move(message));
+  return SendPacket(control, secret.Reveal().data(), secret.Reveal().size());
 }
 
 Error FromReport(const ExitReport& report) {
@@ -117,15 +97,14 @@ class Process : public SandboxedProcess {
   Result<UniqueFd> Connect() override {
     BULKHEAD_ASSIGN(Pair pair, MakeSockets(SOCK_STREAM));
     const char order = static_cast<char>(Order::kConnection);
-    const int theirs = pair.theirs.get();
-    if (!SendFds(compartment_->control.get(), {&order, 1}, {&theirs, 1})) {
+    if (!SendPacket(compartment_->control.get(), &order, sizeof order, pair.theirs)) {
       return Error(Code::kUnavailable, "the compartment has ended");
     }
     return std::move(pair.ours);
   }
 
   Status Renew(const certs::Identity& server, std::string_view client_uri) override {
-    if (SendFds(compartment_->control.get(), IdentityMessage(server, client_uri).Reveal(), {})) return OkStatus();
+    if (SendIdentity(compartment_->control.get(), server, client_uri)) return OkStatus();
     return Error(Code::kUnavailable, "the compartment has ended");
   }
 
@@ -325,8 +304,9 @@ class RealLauncher : public Launcher {
     }
     std::vector<int> fds;
     for (const UniqueFd& supply : supplies) fds.push_back(supply.get());
+    const char supply = 'S';
     // Where nobody receives it any more, the control socket tells why.
-    SendFds(socket, "S", fds);
+    SendPacket(socket, &supply, sizeof supply, fds);
     return OkStatus();
   }
 
@@ -362,7 +342,7 @@ class RealLauncher : public Launcher {
     compartment.output[1] = std::move(err.ours);
     // Waits in the socket until the shim reads it, which it does only after the plugin was forked: the
     // plugin's process never held the key.
-    if (server != nullptr) SendFds(compartment.control.get(), IdentityMessage(*server, client_uri).Reveal(), {});
+    if (server != nullptr) SendIdentity(compartment.control.get(), *server, client_uri);
     return OkStatus();
   }
 

@@ -8,10 +8,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <span>
 #include <utility>
 
 #include "runner/base/io.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/protocol.h"
 
 namespace bulkhead::sandbox {
@@ -58,74 +59,69 @@ int SpawnProgram(const std::string& path, int null, int orders, pid_t& pid) {
 bool SendOrder(int socket, const InitFds& fds) {
   const std::array<int, kMostInitFds> list = {fds.out, fds.err, fds.control, fds.plan, fds.supplies, fds.token};
   const size_t count = fds.token >= 0 ? kMostInitFds : kMostInitFds - 1;
-  char order = 0;
-  iovec part = {&order, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof list)> space = {};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = space.data();
-  header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-  cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(count * sizeof(int));
-  std::memcpy(CMSG_DATA(rights), list.data(), count * sizeof(int));
-  ssize_t sent = 0;
-  do {
-    sent = ::sendmsg(socket, &header, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent == 1;
+  const char order = 0;
+  return SendPacket(socket, &order, sizeof order, std::span(list).first(count));
 }
 
 // False when the other end is gone.
 bool ReceiveAnswer(int socket, SpawnMessage& answer, UniqueFd& pidfd) {
-  iovec part = {&answer, sizeof answer};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> space = {};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = space.data();
-  header.msg_controllen = space.size();
-  ssize_t size = 0;
-  do {
-    size = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  const cmsghdr* const rights = size > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
-  if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    pidfd.Reset(fd);
-  }
-  return size == static_cast<ssize_t>(sizeof answer);
+  return ReceivePacket(socket, &answer, sizeof answer, 0, pidfd) == static_cast<ssize_t>(sizeof answer);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Spawner>> Spawner::Create(std::string init_path) {
   std::unique_ptr<Spawner> spawner(new Spawner(std::move(init_path)));
-  BULKHEAD_TRY(spawner->Start());
+  const std::lock_guard lock(spawner->mutex_);
+  BULKHEAD_TRY(spawner->StartLocked());
   return spawner;
 }
 
 Spawner::~Spawner() {
-  Stop();
+  const std::lock_guard lock(mutex_);
+  StopLocked();
 }
 
 Result<Spawned> Spawner::Spawn(const InitFds& fds, const std::function<void()>& meanwhile) {
-  const std::lock_guard lock(mutex_);
   bool called = false;
-  const auto once = [&] {
+  for (int attempt = 0;; ++attempt) {
+    BULKHEAD_ASSIGN(const Ticket ticket, Order(fds));
     if (!std::exchange(called, true)) meanwhile();
-  };
-  auto spawned = Ask(fds, once);
-  if (spawned.ok() || spawned.error().code() != Code::kUnavailable) return spawned;
-  Stop();
-  BULKHEAD_TRY(Start());
-  return Ask(fds, once);
+    auto spawned = Collect(ticket);
+    if (spawned.ok() || spawned.error().code() != Code::kUnavailable || attempt > 0) return spawned;
+  }
 }
 
-Status Spawner::Start() {
+// One that died is replaced.
+Result<Spawner::Ticket> Spawner::Order(const InitFds& fds) {
+  const std::lock_guard lock(mutex_);
+  if (!socket_.valid() || !SendOrder(socket_.get(), fds)) {
+    StopLocked();
+    BULKHEAD_TRY(StartLocked());
+    if (!SendOrder(socket_.get(), fds)) return Error(Code::kUnavailable, init_path_ + " takes no order");
+  }
+  return Ticket{run_, ordered_++};
+}
+
+Result<Spawned> Spawner::Collect(const Ticket& ticket) {
+  const std::lock_guard lock(mutex_);
+  const auto gone = [&] { return Error(Code::kUnavailable, init_path_ + " does not answer"); };
+  while (run_ == ticket.run && answered_ <= ticket.number) {
+    Answer answer;
+    if (!ReceiveAnswer(socket_.get(), answer.first, answer.second)) {
+      StopLocked();
+      return gone();
+    }
+    answers_.emplace(std::pair(run_, answered_++), std::move(answer));
+  }
+  auto answer = answers_.extract({ticket.run, ticket.number});
+  if (answer.empty()) return gone();
+  if (answer.mapped().first.error_number != 0)
+    return ErrnoError("forking bulkhead-init", answer.mapped().first.error_number);
+  return Spawned{answer.mapped().first.pid, std::move(answer.mapped().second)};
+}
+
+Status Spawner::StartLocked() {
   int ends[2] = {};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return ErrnoError("socketpair", errno);
   UniqueFd ours(ends[0]);
@@ -135,30 +131,20 @@ Status Spawner::Start() {
   if (const int error = SpawnProgram(init_path_, null.get(), theirs.get(), pid_); error != 0)
     return ErrnoError("starting " + init_path_, error);
   socket_ = std::move(ours);
+  ++run_;
+  ordered_ = answered_ = 0;
   return OkStatus();
 }
 
 // It ends by itself when its socket does.
-void Spawner::Stop() {
+void Spawner::StopLocked() {
+  ++run_;
   socket_.Reset();
   if (pid_ > 0) {
     while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
   pid_ = -1;
-}
-
-Result<Spawned> Spawner::Ask(const InitFds& fds, const std::function<void()>& meanwhile) {
-  SpawnMessage answer;
-  Spawned spawned;
-  const bool sent = SendOrder(socket_.get(), fds);
-  if (sent) meanwhile();
-  if (!sent || !ReceiveAnswer(socket_.get(), answer, spawned.pidfd)) {
-    return Error(Code::kUnavailable, init_path_ + " does not answer");
-  }
-  if (answer.error_number != 0) return ErrnoError("forking bulkhead-init", answer.error_number);
-  spawned.pid = answer.pid;
-  return spawned;
 }
 
 }  // namespace bulkhead::sandbox

@@ -11,9 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
-#include "runner/sandbox/protocol.h"
+#include "runner/sandbox/packet.h"
 
 namespace bulkhead::sandbox {
 
@@ -23,6 +22,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 // A plugin that floods its output is read this much in one interval; the rest waits in its own pipe.
 constexpr size_t kOutputChunk = 64U << 10U;
+constexpr size_t kMostPipe = 1U << 20U;  // pipe(7): what one without privilege can hold, unless the host says otherwise
 constexpr auto kOutputInterval = std::chrono::milliseconds(10);
 // How long a shim may take to end its compartment.
 constexpr auto kKillPatience = std::chrono::seconds(3);
@@ -62,6 +62,8 @@ Supervisor::~Supervisor() {
 
 Status Supervisor::Watch(std::shared_ptr<Compartment> compartment) {
   for (UniqueFd& pipe : compartment->output) ::fcntl(pipe.get(), F_SETFL, O_NONBLOCK);
+  // A shim that reads no more must not hold up who tells it something.
+  ::fcntl(compartment->control.get(), F_SETFL, O_NONBLOCK);
   auto watched = std::make_unique<Watched>();
   Compartment& target = *compartment;
   watched->compartment = std::move(compartment);
@@ -156,26 +158,12 @@ void Supervisor::OnControl(Watched& watched) {
   Compartment& compartment = *watched.compartment;
   std::array<char, 512> message;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by recvmsg
   for (;;) {
-    iovec part = {message.data(), message.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr header = {};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(compartment.control.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0 && errno == EINTR) continue;
+    UniqueFd passed;
+    const ssize_t size = ReceivePacket(compartment.control.get(), message.data(), message.size(), MSG_DONTWAIT, passed);
     if (size < 0 && errno == EAGAIN) return;
     if (size <= 0) {
       Remove(compartment.control.get());
       return;
-    }
-    UniqueFd passed;
-    const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-    if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-      passed.Reset(fd);
     }
     compartment.OnMessage({message.data(), static_cast<size_t>(size)}, std::move(passed));
     if (compartment.shim_pidfd.valid() && !watched.shim_watched) {
@@ -185,12 +173,14 @@ void Supervisor::OnControl(Watched& watched) {
   }
 }
 
-// `last`: everything that wrote is gone, and what is in the pipe is all there will be.
+// `last`: everything that wrote should be gone, and what is in the pipe is all there will be. Whoever still writes is
+// not listened to for longer.
 void Supervisor::OnOutput(Watched& watched, size_t stream, bool last) {
   UniqueFd& pipe = watched.compartment->output[stream];
   thread_local std::array<char, kOutputChunk> buffer;
   size_t taken = 0;
-  while (pipe.valid() && (last || taken < kOutputChunk)) {
+  const size_t most = last ? kMostPipe : kOutputChunk;
+  while (pipe.valid() && taken < most) {
     const ssize_t size = ::read(pipe.get(), buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) break;
@@ -282,8 +272,8 @@ void Supervisor::Report(Watched& watched) {
 
 void Supervisor::Finish(uint64_t id, Watched& watched) {
   const std::shared_ptr<Compartment> compartment = watched.compartment;
-  // In restricted nothing but the shim knows the plugin's processes; when it could not end them, the cgroup does.
-  if (compartment->cgroup != nullptr && !compartment->cause.has_value()) compartment->cgroup->KillAll();
+  // In restricted nothing but the shim knows the plugin's processes; when it did not end them, the cgroup does.
+  if (compartment->cgroup != nullptr) compartment->cgroup->KillAll();
   if (!watched.reported) Report(watched);
   Remove(compartment->control.get());
   {

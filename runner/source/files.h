@@ -8,8 +8,7 @@
 
 namespace bulkhead::source {
 
-// A folder stands for its *.yaml, *.yml and *.json files in name order, hidden ones left out; a file for
-// itself. kInvalidInput for a path that is not there and for a folder without such files.
+// As ExpandFolders, with the suffixes of manifests: *.yaml, *.yml and *.json.
 Result<std::vector<std::string>> ExpandYamlPaths(const std::vector<std::string>& paths);
 
 // At most 16 MiB; kInvalidInput naming the file otherwise. "-" is standard input.

@@ -85,6 +85,35 @@ TEST_P(InTier, NoSignalLeavesTheCompartment) {
   EXPECT_TRUE(victim.Ends());
 }
 
+// It is not sent by the process that asks for it, and so by no call that seccomp knows.
+TEST_P(InTier, NoDescriptorSignalsForThePlugin) {
+  const Victim first(kPluginUid);
+  EXPECT_TRUE(Done(Free({"kill-by-descriptor", std::to_string(first.pid())})));
+  EXPECT_TRUE(first.Ends());
+  const Victim second(kPluginUid);
+  Confined({"kill-by-descriptor", std::to_string(second.pid())});
+  EXPECT_TRUE(second.alive());
+}
+
+// The kernel asks only whether the user is the same. A limit of 0 ends an agent, and blinds a shim.
+TEST_P(InTier, NobodyElsesLimitsAndSchedulingAreTaken) {
+  for (const char* const what :
+       {"limit", "affinity", "scheduler", "parameters", "attributes", "priority", "user-priority", "io-priority"}) {
+    const Victim victim(kPluginUid);
+    const bool parameters = std::string_view(what) == "parameters";  // which SCHED_OTHER has none of
+    const std::string free = Free({"take", what, std::to_string(victim.pid())});
+    EXPECT_TRUE(Done(free) || parameters) << what << ": " << free;
+    for (const std::string& whose : {std::to_string(victim.pid()), std::string("parent")}) {
+      const Outcome outcome = Confined({"take", what, whose});
+      EXPECT_TRUE(outcome.Denied(EPERM)) << what << " of " << whose << ": " << outcome.Describe();
+    }
+  }
+  for (const char* const what : {"limit", "affinity", "scheduler", "priority", "io-priority"}) {
+    const Outcome own = Confined({"take", what, "0"});
+    EXPECT_TRUE(own.Done()) << what << ": " << own.Describe();
+  }
+}
+
 TEST_P(InTier, TheShimCannotBeSignalled) {
   const Outcome outcome = Confined({"kill", "parent"});
   EXPECT_TRUE(outcome.Denied(EPERM)) << outcome.Describe();
@@ -100,6 +129,9 @@ TEST_F(AttackTest, SignalsAreGuardedWhereLandlockCannotScopeThem) {
   const Victim victim(kPluginUid);
   const Outcome kill = Confined(Tier::kRestricted, {"kill", std::to_string(victim.pid())});
   EXPECT_TRUE(kill.Denied(EPERM)) << kill.Describe();
+  EXPECT_TRUE(victim.alive());
+  const Outcome by_descriptor = Confined(Tier::kRestricted, {"kill-by-descriptor", std::to_string(victim.pid())});
+  EXPECT_TRUE(by_descriptor.Denied(EPERM)) << by_descriptor.Describe();
   EXPECT_TRUE(victim.alive());
   const Outcome own = Confined(Tier::kRestricted, {"kill-self"});
   EXPECT_TRUE(own.Done()) << own.Describe();
@@ -346,10 +378,10 @@ TEST_P(InTier, NothingOfTheAgentIsInherited) {
 }
 
 TEST_P(InTier, ADeviceCannotBeMade) {
-  std::filesystem::remove("/tmp/mem");
-  EXPECT_TRUE(Done(Free({"make-device"}, 0)));
-  std::filesystem::remove("/tmp/mem");
-  const Outcome outcome = Confined({"make-device"});
+  const std::string path = folder_ / "mem";
+  EXPECT_TRUE(Done(Free({"make-device", path}, 0)));
+  std::filesystem::remove(path);
+  const Outcome outcome = Confined({"make-device", path});
   EXPECT_EQ(outcome.report.cause, Cause::kSeccomp) << outcome.Describe();
 }
 

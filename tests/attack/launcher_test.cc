@@ -1,12 +1,21 @@
 // What the launcher proves, refuses and survives.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <thread>
+#include <vector>
 
 #include "harness.h"
+#include "runner/sandbox/compartment.h"
+#include "runner/sandbox/packet.h"
+#include "runner/sandbox/protocol.h"
+#include "runner/sandbox/supervisor.h"
 
 namespace bulkhead::sandbox {
 namespace {
@@ -71,6 +80,76 @@ TEST_F(AttackTest, AViolationWithoutAListenerStillKills) {
   const Outcome outcome = Confined(Tier::kStrict, {"ptrace", "1"});
   EXPECT_FALSE(outcome.Done());
   EXPECT_EQ(outcome.report.cause, Cause::kSeccomp) << outcome.Describe();
+}
+
+// A shim that was taken over says that all is over while its plugin writes on.
+TEST(SupervisorTest, WhoWritesOnAfterTheEndHoldsUpNobody) {
+  auto supervisor = Supervisor::Create();
+  ASSERT_TRUE(supervisor.ok());
+  const auto compartment = std::make_shared<Compartment>();
+  compartment->tier = Tier::kRestricted;
+  int control[2] = {};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
+  compartment->control.Reset(control[0]);
+  const UniqueFd shim(control[1]);
+  int out[2] = {};
+  int err[2] = {};
+  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(err, O_CLOEXEC), 0);
+  compartment->output[0].Reset(out[0]);
+  compartment->output[1].Reset(err[0]);
+  ::close(err[1]);
+  std::vector<pid_t> writers;
+  for (int i = 0; i < 4; ++i) {
+    writers.push_back(::fork());
+    if (writers.back() == 0) {
+      static const std::array<char, 65536> kBlock = {};
+      while (::write(out[1], kBlock.data(), kBlock.size()) > 0) {
+      }
+      ::_exit(0);
+    }
+  }
+  ::close(out[1]);
+  compartment->spawned = writers.front();
+  compartment->spawned_pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, writers.front(), 0)));
+  ASSERT_TRUE(compartment->spawned_pidfd.valid());
+  ASSERT_TRUE((*supervisor)->Watch(compartment).ok());
+  ExitMessage message;
+  message.alone = 1;
+  ASSERT_TRUE(SendPacket(shim.get(), &message, sizeof message));
+  {
+    std::unique_lock lock(compartment->mutex);
+    EXPECT_TRUE(
+        compartment->changed.wait_for(lock, std::chrono::seconds(10), [&] { return compartment->report.has_value(); }));
+  }
+  for (const pid_t writer : writers) ::kill(writer, SIGKILL);
+  for (size_t i = 1; i < writers.size(); ++i) ::waitpid(writers[i], nullptr, 0);
+  std::unique_lock lock(compartment->mutex);
+  EXPECT_TRUE(compartment->changed.wait_for(lock, kPatience, [&] { return compartment->cleaned; }));
+}
+
+// Nor may it name another process as the shim: the agent would kill that one.
+TEST(CompartmentTest, OnlyTheFirstInitNamesTheShim) {
+  const std::string notice(1, static_cast<char>(Notice::kProcess));
+  const auto pidfd = [] { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))); };
+  Compartment restricted;
+  restricted.tier = Tier::kRestricted;
+  restricted.OnMessage(notice, pidfd());
+  EXPECT_FALSE(restricted.shim_pidfd.valid());
+  Compartment strict;
+  strict.tier = Tier::kStrict;
+  strict.OnMessage(notice, {});
+  EXPECT_FALSE(strict.shim_pidfd.valid());
+  strict.OnMessage(notice, pidfd());
+  ASSERT_TRUE(strict.shim_pidfd.valid());
+  const int first = strict.shim_pidfd.get();
+  strict.OnMessage(notice, pidfd());
+  EXPECT_EQ(strict.shim_pidfd.get(), first);
+  Compartment late;
+  late.tier = Tier::kStrict;
+  late.attestation.emplace();
+  late.OnMessage(notice, pidfd());
+  EXPECT_FALSE(late.shim_pidfd.valid());
 }
 
 TEST_F(AttackTest, ALaunchThatFailsHalfwayLeavesNoProcess) {

@@ -219,6 +219,33 @@ int Inherited() {
   return 0;
 }
 
+// Takes what a process needs from another one of the same user: "p" is the parent, the shim.
+int Take(const char* what, const char* whose) {
+  const pid_t pid = whose[0] == 'p' ? getppid() : atoi(whose);
+  const rlimit none = {0, 0};
+  cpu_set_t one = {};
+  CPU_SET(0, &one);
+  const sched_param no_priority = {};
+  uint64_t attributes[6] = {sizeof attributes | (static_cast<uint64_t>(SCHED_IDLE) << 32U)};
+  if (strcmp(what, "limit") == 0) return Result(prlimit(pid, RLIMIT_NOFILE, &none, nullptr));
+  if (strcmp(what, "affinity") == 0) return Result(sched_setaffinity(pid, sizeof one, &one));
+  if (strcmp(what, "scheduler") == 0) return Result(sched_setscheduler(pid, SCHED_IDLE, &no_priority));
+  if (strcmp(what, "parameters") == 0) return Result(sched_setparam(pid, &no_priority));
+  if (strcmp(what, "attributes") == 0) return Result(syscall(SYS_sched_setattr, pid, attributes, 0));
+  if (strcmp(what, "priority") == 0) return Result(setpriority(PRIO_PROCESS, static_cast<id_t>(pid), 19));
+  if (strcmp(what, "user-priority") == 0) return Result(setpriority(PRIO_USER, 0, 19));
+  return Result(syscall(SYS_ioprio_set, 1, pid, 3 << 13));
+}
+
+// A signal that no call of the kill family sends: of a descriptor that became readable.
+int KillByDescriptor(const char* pid) {
+  int ends[2] = {};
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || fcntl(ends[0], F_SETOWN, atoi(pid)) != 0 ||
+      fcntl(ends[0], F_SETSIG, SIGKILL) != 0 || fcntl(ends[0], F_SETFL, O_ASYNC) != 0)
+    return Result(-1);
+  return Result(write(ends[1], "x", 1));
+}
+
 int Limit(const char* resource) {
   rlimit limit = {};
   getrlimit(static_cast<__rlimit_resource_t>(atoi(resource)), &limit);
@@ -251,10 +278,7 @@ int Spin(const char* milliseconds) {
 }
 
 // A device of its own making: /dev/mem.
-int MakeDevice() {
-  char path[4096];
-  const char* const folder = getenv("TMPDIR");
-  snprintf(path, sizeof path, "%s/mem", folder != nullptr ? folder : "/tmp");
+int MakeDevice(const char* path) {
   return Result(mknodat(AT_FDCWD, path, S_IFCHR | 0600, makedev(1, 1)));
 }
 
@@ -332,10 +356,12 @@ int main(int argc, char** argv) {
   if (is("fastopen-sendmmsg")) return FastOpenMessage(first, true);
   if (is("inherited")) return Inherited();
   if (is("limit")) return Limit(first);
+  if (is("take")) return Take(first, second);
+  if (is("kill-by-descriptor")) return KillByDescriptor(first);
   if (is("spin")) return Spin(first);
   if (is("open-many")) return OpenMany(first);
   if (is("socket")) return Socket(first, second, argc > 4 ? argv[4] : "0");
-  if (is("make-device")) return MakeDevice();
+  if (is("make-device")) return MakeDevice(first);
   if (is("personality")) return Result(personality(strtoul(first, nullptr, 16)));
   if (is("tioclinux")) return PasteInput();
   if (is("bind")) return Bind(first);

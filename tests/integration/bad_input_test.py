@@ -256,6 +256,20 @@ class WrongFiles(BulkheadCase):
             with self.subTest(args=args):
                 self.assertEqual(self.bulkhead(*args).code, 2)
 
+    def test_the_agents_environment_is_held_to_the_words_of_its_options(self):
+        cases = [
+            ({"BULKHEAD_TIER": "lowest"}, [], "strict,restricted,auto"),
+            ({"BULKHEAD_ROOTFS": "p"}, [], "error: --rootfs p: write PLUGIN=/absolute/folder"),
+            ({"ARGO_AGENT_TASK_WORKERS": "0"}, [], "1 to 256"),
+            ({"BULKHEAD_DRAIN": "soon"}, [], "error: --drain soon: must be a duration such as 15s"),
+            ({}, ["--plugin-start-timeout", "0s"], "error: --plugin-start-timeout 0s: must be a positive duration such as 90s"),
+        ]
+        for env, args, expected in cases:
+            with self.subTest(env=env, args=args):
+                run = self.bulkhead("agent", "main", "--workflow", "w", *args, env=env)
+                self.assertEqual(run.code, 2, str(run))
+                self.assertIn(expected, run.err)
+
     def test_help_teaches(self):
         for args in (("--help",), ("run", "--help"), ("doctor", "--help"), ("audit", "verify", "--help")):
             run = self.bulkhead(*args)

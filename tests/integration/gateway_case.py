@@ -40,11 +40,7 @@ class Gateway:
         case.addCleanup(self.kill)
         self.port = self.admin_port = None
         if wait:
-            for line in self.until("ready"):
-                if line.startswith("plugin RPC on "):
-                    self.port = int(line.rsplit(":", 1)[1])
-                elif "/metrics on " in line:
-                    self.admin_port = int(line.rsplit(":", 1)[1])
+            self.until("ready")
 
     def _read(self):
         for line in self.process.stdout:
@@ -56,15 +52,18 @@ class Gateway:
             self.err.append(line)
 
     def until(self, wanted):
-        seen = []
+        """Reads what is printed, up to the line that starts so."""
         while True:
             line = self.lines.get(timeout=60)
             if line is None:
                 self.process.wait()
                 self.case.fail("the gateway ended: %s\n%s" % (self.process.returncode, "".join(self.err)))
-            seen.append(line)
-            if line == wanted:
-                return seen
+            if line.startswith("plugin RPC on "):
+                self.port = int(line.rsplit(":", 1)[1])
+            elif "/metrics on " in line:
+                self.admin_port = int(line.rsplit(":", 1)[1])
+            if line.startswith(wanted):
+                return
 
     def kill(self):
         if self.process.poll() is None:

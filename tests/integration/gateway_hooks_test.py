@@ -100,6 +100,17 @@ def answer(h, method, args):
         gateway = self.gateway(labeller("one", "red", 14355), labeller("two", "red", 14356))
         self.assertEqual(self.hook(gateway, "workflow.preOperate", workflow=workflow_arg())[0], 200)
 
+    def test_a_refused_reply_of_one_plugin_stops_the_hook(self):
+        def labeller(name, label, port):
+            return hook_plugin(name, "def answer(h, method, args):\n    h.reply({'workflow': {'metadata': {'labels': {'%s': 'x'}}}})\n" % label, port)
+        gateway = self.gateway(labeller("a-good", "team", 14355), labeller("b-bad", "workflows.argoproj.io/completed", 14356), labeller("c-next", "tier", 14357))
+        status, text = self.hook(gateway, "workflow.preOperate", workflow=workflow_arg())
+        self.assertEqual(status, 422, text)
+        for part in ('"b-bad"', "argo.controller-labels"):
+            self.assertIn(part, text)
+        # Nothing of the one before is applied, and the one behind is not asked.
+        self.assertEqual([(r["plugin"], r["applied"]) for r in self.records("call")], [("a-good", False), ("b-bad", False)])
+
     def test_each_hook_takes_its_own_kind_of_reply_and_no_other(self):
         replies = {
             # method: what is applied, then what is refused with the reason

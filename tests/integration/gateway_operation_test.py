@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import threading
 import unittest
 
-from bulkhead_case import BULKHEAD, BulkheadCase, OK_ANSWER, ROOT, plugin, policy
+from bulkhead_case import BULKHEAD, BulkheadCase, OK_ANSWER, ROOT, SERVER, plugin, policy
 from gateway_case import Gateway, TOKEN, execute_request
 
 OTHER_TOKEN = "An0therTokenOfTheGateway-9876543"
@@ -43,6 +44,40 @@ class Operation(BulkheadCase):
         self.assertNotIn("s3cr3t-value-1234", text + metrics)
         self.assertEqual(gateway.admin("/metrics", "POST")[0], 405)
         self.assertEqual(gateway.admin("/api/v1/template.execute")[0], 404)
+
+    def test_until_plugins_have_started_every_call_is_to_come_again(self):
+        # In tier restricted its ports are the host's: whoever connects to the second one lets it go on.
+        source = """
+import socket
+socket.create_server(('', 14357)).accept()
+""" + SERVER % {"answer": OK_ANSWER, "name": "slow", "port": 14355}
+        ports = [{"containerPort": 14355}, {"containerPort": 14357}]
+        gateway = Gateway(self, [plugin("slow", None, 14355, source=source, ports=ports), plugin("good", OK_ANSWER, 14356)],
+                          "--tier", "restricted", wait=False)
+        gateway.until("/healthz")
+        gate = []
+
+        def connect():
+            try:
+                gate.append(socket.create_connection(("127.0.0.1", 14357), timeout=5))
+            except ConnectionRefusedError:
+                return False
+            return True
+
+        for name in ("slow", "good"):
+            status, text = gateway.execute(name, {})
+            self.assertEqual(status, 503, text)
+            self.assertIn("still being started", text)
+        status, text = gateway.admin("/readyz")
+        self.assertEqual((status, json.loads(text)["reason"]), (503, "plugins are being started"))
+        self.assertEqual(gateway.admin("/healthz")[0], 200)
+        gateway.wait_for(connect, "the slow plugin waits")
+        gate[0].close()
+        gateway.until("ready")
+        self.assertEqual(gateway.admin("/readyz")[0], 200)
+        for name in ("slow", "good"):
+            self.assertEqual(gateway.execute(name, {})["node"]["phase"], "Succeeded")
+        self.assertEqual(len(self.records("call")), 2, "nobody was asked before")
 
     def test_policies_are_reloaded_and_a_broken_file_leaves_the_old_in_force_loudly(self):
         gateway = Gateway(self, [plugin("good", OK_ANSWER, 14355)])

@@ -10,6 +10,7 @@ import unittest
 
 from bulkhead_case import BULKHEAD, BulkheadCase, OK_ANSWER, plugin, policy, taskset
 
+INIT = str(pathlib.Path(BULKHEAD).resolve().parent / "bulkhead-init")
 HANG = "def answer(h, act, args):\n    time.sleep(1000)\n"
 ESCAPER = """
 def answer(h, act, args):
@@ -24,7 +25,16 @@ def answer(h, act, args):
 
 
 def cgroups():
-    return {str(p) for root in ("/sys/fs/cgroup",) for p in pathlib.Path(root).glob("**/*bulkhead*") if p.is_dir()}
+    """Those of agents that are gone: a group is named bulkhead-PID-NUMBER, by its agent."""
+    found = {p for p in pathlib.Path("/sys/fs/cgroup").glob("**/bulkhead-*-*") if p.is_dir()}
+    return {str(p) for p in found if not os.path.exists("/proc/" + p.name.split("-")[1])}
+
+
+def program(process):
+    try:
+        return os.readlink(process / "exe")
+    except OSError:
+        return None  # it has ended
 
 
 def processes(marker):
@@ -36,7 +46,7 @@ def processes(marker):
             line = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if marker.encode() in line or line.split(b"\0")[0].endswith(b"bulkhead-init"):
+        if marker.encode() in line or program(entry) == INIT:
             found.append((entry.name, line[:80]))
     return found
 

@@ -149,6 +149,19 @@ class PolicyTools(BulkheadCase):
     def test_a_folder_with_tests_is_a_folder_of_policies(self):
         self.assert_exit(0, "explain", "-", "-p", self.dir, stdin=GOOD_REPLY)
 
+    def test_a_policy_that_is_a_link_to_nothing_is_not_passed_over(self):
+        folder = self.dir / "policies"
+        folder.mkdir()
+        (folder / "p.yaml").write_text(POLICY)
+        (folder / "deny.yaml").symlink_to("nothing")
+        tasks = self.write("tasks.json", taskset({"a": ("ok", "x")}))
+        self.write("plugins/ok.json", plugin("ok", OK_ANSWER, 12471))
+        run = ["run", tasks, "--plugins", self.dir / "plugins", "--policy", folder]
+        for args in (run, ["policy", "check", folder], ["policy", "explain", "-", "-p", folder]):
+            run = self.bulkhead(*args, stdin=GOOD_REPLY)
+            self.assertEqual(run.code, 2, str(run))
+            self.assertIn(str(folder / "deny.yaml") + ": is no file", run.err)
+
     def test_the_agent_skips_the_tests_beside_policies_too(self):
         tasks = self.write("tasks.json", taskset({}))
         (self.dir / "policies").mkdir()
@@ -179,6 +192,51 @@ class PolicyTools(BulkheadCase):
         self.assertEqual((replayed["calls"], replayed["unreadableLines"], replayed["neverNeeded"]), (2, 0, []))
         self.assertGreater(replayed["changes"], 2)
         self.assertEqual([d for d in replayed["differences"] if d["kind"] != "depends on the value"], [])
+
+    def test_check_compares_rules_with_what_the_templates_of_workflows_declare(self):
+        rule = '    - {id: ts, path: "node.outputs.parameters[ts].name"}\n'
+        named = self.write("named.yaml", POLICY + rule)
+        (self.dir / "flows" / "beneath").mkdir(parents=True)
+
+        def ids(code, policy, outputs, *args):
+            document = {"kind": "WorkflowTemplate", "metadata": {"name": "greet", "namespace": "ci"},
+                        "spec": {"templates": [{"name": "t", "plugin": {"slack": {}}, "outputs": {"parameters": [{"name": n} for n in outputs]}}]}}
+            self.write("flows/beneath/greet.yaml", json.dumps(document))
+            run = self.assert_exit(code, "check", policy, "--workflows", self.dir / "flows", "-o", "json", *args)
+            told = [d for d in json.loads(run.out)["diagnostics"] if d["id"] in ("E080", "W081")]
+            for one in told:
+                self.assertIn("greet.yaml:1", one["message"])
+            return [d["id"] for d in told]
+
+        self.assertEqual(ids(0, named, ["ts"]), [])
+        self.assertEqual(ids(3, named, []), ["E080"])
+        self.assertEqual(ids(0, self.policy, ["ts"]), ["W081"])
+        self.assertEqual(ids(0, self.policy, ["ts"], "--ignore", "W081"), [])
+        self.assertIn("no-flows", self.assert_exit(2, "check", named, "--workflows", self.dir / "no-flows").err)
+
+    def test_check_tells_fields_that_came_since_the_last_review(self):
+        paths = self.assert_exit(0, "schema", "--paths").out
+
+        def told(text):
+            run = self.assert_exit(0, "check", self.policy, "--reviewed-paths", self.write("reviewed", text), "-o", "json")
+            return [d["message"] for d in json.loads(run.out)["diagnostics"] if d["id"] == "W083"]
+
+        self.assertEqual(told(paths), [])
+        (message,) = told("".join(line for line in paths.splitlines(True) if not line.startswith("node.progress")))
+        self.assertIn("node.progress", message)
+        other = self.assert_exit(2, "check", self.policy, "--reviewed-paths", self.write("reviewed", "no paths\n"))
+        self.assertIn("bulkhead policy schema --paths", other.err)
+
+    def test_replay_names_the_calls_that_the_log_cannot_decide_only_when_asked(self):
+        log = self.write("log", call(1, "node.message", workflow="open") + call(2, "node.phase", workflow="decided", value='"Failed"'))
+        line = "not in full: 2026-06-01T10:00:00.000000Z ci/open slack: without limits.stringBytes of p, the value of node.message (rule message)\n"
+        brief = self.assert_exit(0, "replay", log, "-p", self.policy).out
+        self.assertIn("1 of 2 decisions replayed in full", brief)
+        self.assertNotIn("not in full: ", brief)
+        self.assertIn("--calls names them", brief)
+        each = self.assert_exit(0, "replay", log, "-p", self.policy, "--calls").out
+        self.assertEqual([part for part in each.splitlines(True) if part.startswith("not in full")], [line])
+        self.assertNotIn("--calls names them", each)
 
     def test_the_context_of_a_case_serves_explain(self):
         run = self.assert_exit(0, "explain", "-", "-p", self.policy, "-c", self.test, "--case", "long", "-o", "json", stdin=GOOD_REPLY)

@@ -23,6 +23,7 @@
 
 #include "runner/sandbox/init/init.h"
 #include "runner/sandbox/landlock_apply.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/protocol.h"
 #include "runner/sandbox/seccomp.h"
 #include "runner/sandbox/signal_guard.h"
@@ -100,10 +101,7 @@ void TakeSupplies(const Plan& plan, int report) {
   std::array<int, kMostSupplies> fds = {};
   size_t count = 0;
   char byte = 0;
-  ssize_t size = 0;
-  do {
-    size = ReceivePacket(kSuppliesFd, &byte, sizeof byte, 0, fds, &count);
-  } while (size < 0 && errno == EINTR);
+  const ssize_t size = ReceivePacket(kSuppliesFd, &byte, sizeof byte, 0, fds, &count);
   if (size <= 0 || count != plan.cgroup_files + (plan.landlock_comes ? 1 : 0))
     Fail(report, "what the launcher had to make did not come", size < 0 ? errno : 0);
   for (size_t i = 0; i < plan.cgroup_files; ++i) {
@@ -148,8 +146,8 @@ int InstallFilter(const sock_filter* code, size_t length, unsigned flags) {
   return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
 }
 
-// Returns the listener, or -1 when the filter kills by itself.
-int ApplyFilters(const Plan& plan) {
+// Returns the listener; none when the filter kills by itself.
+UniqueFd ApplyFilters(const Plan& plan) {
   if (plan.signal_guard) {
     sock_filter guard[kSignalGuardLength];
     BuildSignalGuard(::getpid(), guard);
@@ -159,7 +157,7 @@ int ApplyFilters(const Plan& plan) {
   const size_t length = plan.filter.size() / sizeof(sock_filter);
   const int result = InstallFilter(code, length, plan.filter_notifies ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
   Check(result >= 0, "seccomp");
-  return plan.filter_notifies ? result : -1;
+  return UniqueFd(plan.filter_notifies ? result : -1);
 }
 
 // --- reading back ---------------------------------------------------------------------------------
@@ -305,6 +303,8 @@ void BecomePlugin(const Plan& plan, int report, pid_t shim) {
   // 4. Privileges: what needs them first, then all of them.
   const bool bounding_dropped = DropBoundingSet();
   SwitchUser(plan);
+  //    A change of user makes a process dumpable where the host says so (proc(5), suid_dumpable).
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   DropCapabilities();
   Check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
   // 5. Dies with the shim. After the change of user, which clears it (prctl(2)); the shim may be gone already.
@@ -316,7 +316,7 @@ void BecomePlugin(const Plan& plan, int report, pid_t shim) {
   // 6. The file system and the network, then the system calls: the filter refuses Landlock's own.
   const bool probe_opened = UniqueFd(::open(kProbeFile, O_WRONLY | O_CLOEXEC)).valid();
   ApplyLandlockPlan(plan);
-  const int listener = ApplyFilters(plan);
+  const UniqueFd listener = ApplyFilters(plan);
   // 7. Proved, reported, started.
   const AttestationMessage proof = ReadBack(plan, bounding_dropped, probe_opened);
   Insist(plan, proof, bounding_dropped);

@@ -4,7 +4,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 
 #include "runner/base/unique_fd.h"
@@ -15,13 +14,6 @@ namespace bulkhead::sandbox::init {
 // Reports the step and its errno over `fd` (a FailureMessage) and ends the process.
 [[noreturn]] void Fail(int fd, const char* step, int error_number);
 [[noreturn]] void Fail(int fd, const std::string& step, int error_number);
-
-// Sends one packet, with a descriptor if `passed` is not -1.
-bool SendPacket(int fd, const void* bytes, size_t size, int passed = -1);
-
-// Receives one packet and the descriptors that came along, close-on-exec, as many as fit in `passed`: `*count`.
-// As recvmsg(2).
-ssize_t ReceivePacket(int fd, void* bytes, size_t size, int flags, std::span<int> passed, size_t* count);
 
 // The layout of struct clone_args as of Linux 5.3, without set_tid and cgroup.
 struct CloneArguments {

@@ -1,17 +1,16 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 
 #include "runner/sandbox/init/init.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/protocol.h"
 #include "runner/sandbox/shim/shim.h"
 
@@ -51,46 +50,6 @@ Plan ReadPlan() {
 }
 
 }  // namespace
-
-bool SendPacket(int fd, const void* bytes, size_t size, int passed) {
-  iovec part = {const_cast<void*>(bytes), size};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (passed >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
-  }
-  ssize_t sent = 0;
-  do {
-    sent = ::sendmsg(fd, &message, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent == static_cast<ssize_t>(size);
-}
-
-ssize_t ReceivePacket(int fd, void* bytes, size_t size, int flags, std::span<int> passed, size_t* count) {
-  constexpr size_t kMost = std::max(kMostInitFds, kMostSupplies);
-  iovec part = {bytes, size};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMost * sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = CMSG_SPACE(std::min(kMost, passed.size()) * sizeof(int));
-  const ssize_t received = ::recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
-  *count = 0;
-  const cmsghdr* const header = received >= 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return received;
-  *count = std::min(passed.size(), (header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-  std::memcpy(passed.data(), CMSG_DATA(header), *count * sizeof(int));
-  return received;
-}
 
 void Fail(int fd, const char* step, int error_number) {
   FailureMessage message;

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "runner/sandbox/init/init.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/protocol.h"
 
 namespace bulkhead::sandbox::init {
@@ -59,7 +60,7 @@ void RaiseLoopback() {
   WriteProc(child, "gid_map", MapText(plan.gids));
   WriteProc(child, "uid_map", MapText(plan.uids));
   const auto notice = static_cast<uint8_t>(Notice::kProcess);
-  if (!SendPacket(kControlFd, &notice, sizeof notice, pidfd)) ::_exit(125);
+  if (!SendPacket(kControlFd, &notice, sizeof notice, {&pidfd, 1})) ::_exit(125);
   const char byte = 1;
   if (::write(go, &byte, 1) != 1) Fail(kControlFd, "releasing the compartment", errno);
   ::_exit(0);

@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "runner/sandbox/init/init.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/protocol.h"
 
 namespace bulkhead::sandbox::init {
@@ -21,11 +22,7 @@ namespace {
 size_t TakeOrder(std::array<int, kMostInitFds>& fds) {
   char order = 0;
   size_t count = 0;
-  ssize_t size = 0;
-  do {
-    size = ReceivePacket(kOrdersFd, &order, sizeof order, 0, fds, &count);
-  } while (size < 0 && errno == EINTR);
-  if (size <= 0) ::_exit(0);
+  if (ReceivePacket(kOrdersFd, &order, sizeof order, 0, fds, &count) <= 0) ::_exit(0);
   if (count < kMostInitFds - 1) ::_exit(125);
   return count;
 }
@@ -64,7 +61,7 @@ void ServeForks() {
     SpawnMessage answer;
     answer.pid = static_cast<int32_t>(child);
     answer.error_number = child < 0 ? errno : 0;
-    SendPacket(kOrdersFd, &answer, sizeof answer, pidfd);
+    SendPacket(kOrdersFd, &answer, sizeof answer, {&pidfd, child < 0 ? 0U : 1U});
     if (::syscall(SYS_close_range, kOrdersFd + 1, ~0U, 0) != 0) ::_exit(125);
   }
 }

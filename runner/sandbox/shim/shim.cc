@@ -26,6 +26,7 @@
 #include "certs/identity.h"
 #include "runner/base/secret.h"
 #include "runner/sandbox/init/init.h"
+#include "runner/sandbox/packet.h"
 #include "runner/sandbox/protocol.h"
 #include "runner/sandbox/shim/processes.h"
 #include "runner/sandbox/shim/relay.h"
@@ -93,7 +94,7 @@ class Shim {
   void TakeAttestation() {
     std::array<char, sizeof(FailureMessage)> message = {};
     UniqueFd passed;
-    const ssize_t size = Receive(report_.get(), message.data(), message.size(), passed, 0);
+    const ssize_t size = ReceivePacket(report_.get(), message.data(), message.size(), 0, passed);
     if (size == static_cast<ssize_t>(sizeof(AttestationMessage)) &&
         message[0] == static_cast<char>(Notice::kAttestation)) {
       listener_ = std::move(passed);
@@ -172,7 +173,7 @@ class Shim {
     std::array<char, kLongestMessage> message;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by recvmsg
     for (;;) {
       UniqueFd passed;
-      const ssize_t size = Receive(kControlFd, message.data(), message.size(), passed, MSG_DONTWAIT);
+      const ssize_t size = ReceivePacket(kControlFd, message.data(), message.size(), MSG_DONTWAIT, passed);
       if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
       // The launcher is gone, or wants the end.
       if (size <= 0) End();
@@ -207,7 +208,7 @@ class Shim {
   void OnReport() {
     FailureMessage message;
     UniqueFd passed;
-    const ssize_t size = Receive(report_.get(), &message, sizeof message, passed, MSG_DONTWAIT);
+    const ssize_t size = ReceivePacket(report_.get(), &message, sizeof message, MSG_DONTWAIT, passed);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size == static_cast<ssize_t>(sizeof message)) {
       Tell(&message, sizeof message);
@@ -291,7 +292,10 @@ class Shim {
   }
 
   void Enforce() {
-    const Usage usage = Measure(Descendants());
+    const std::vector<pid_t> processes = Descendants();
+    // There is one at least until OnChild has heard of its end: /proc can't be read, so nothing can be bounded.
+    if (processes.empty()) End();
+    const Usage usage = Measure(processes);
     if (usage.resident_bytes <= plan_.limits.memory_bytes && usage.processes <= plan_.limits.pids) return;
     const auto notice = static_cast<uint8_t>(Notice::kOverLimit);
     Tell(&notice, sizeof notice);
@@ -300,15 +304,7 @@ class Shim {
 
   // --- helpers ------------------------------------------------------------------------------------
 
-  static void Tell(const void* bytes, size_t size) { init::SendPacket(kControlFd, bytes, size); }
-
-  static ssize_t Receive(int fd, void* bytes, size_t size, UniqueFd& passed, int flags) {
-    std::array<int, 1> fds = {-1};
-    size_t count = 0;
-    const ssize_t received = init::ReceivePacket(fd, bytes, size, flags, fds, &count);
-    if (count > 0) passed.Reset(fds[0]);
-    return received;
-  }
+  static void Tell(const void* bytes, size_t size) { SendPacket(kControlFd, bytes, size); }
 
   // strict: this is the first process of a pid namespace, and the kernel kills all others with it.
   [[noreturn]] void End() const {
