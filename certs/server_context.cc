@@ -11,7 +11,6 @@ namespace bulkhead::certs {
 
 namespace {
 
-constexpr char kCipherSuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr int kMostIntermediates = 4;
 
 }  // namespace

@@ -16,8 +16,6 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using Deadline = SteadyClock::time_point;
 
-constexpr char kCipherSuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-
 // --- who the peer must be -------------------------------------------------------------------------
 
 // SPIFFE X509-SVID, section 4.1: exactly one URI SAN. Other kinds of names beside it are refused too.

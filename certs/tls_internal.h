@@ -7,6 +7,9 @@
 
 namespace bulkhead::certs {
 
+// Of TLS 1.3, which is all that is spoken.
+inline constexpr char kCipherSuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
 struct TlsContext::State {
   SslCtxPtr context;
   std::string expected_peer_uri;  // empty for a web server

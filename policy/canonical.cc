@@ -7,7 +7,7 @@ namespace bulkhead::policy {
 
 namespace {
 
-const Value* FindPresent(const Value* object, std::string_view key) {
+const Value* FindNotNull(const Value* object, std::string_view key) {
   const Value* const found = object == nullptr ? nullptr : object->Find(key);
   return found == nullptr || found->is_null() ? nullptr : found;
 }
@@ -46,7 +46,7 @@ class EffectiveWriter {
       inner.replaced = slot.replaced;
       inner.after = slot.after == nullptr ? nullptr : FindMember(*slot.after, field.name);
       if (inner.after != nullptr && inner.after->is_null()) continue;
-      if (!slot.replaced) inner.before = FindPresent(slot.before, field.name);
+      if (!slot.replaced) inner.before = FindNotNull(slot.before, field.name);
       if (inner.after == nullptr && inner.before == nullptr) continue;
       MemberWriter member(out_, field.name, first);
       if (member.End(Field(field, inner))) first = false;
@@ -147,7 +147,7 @@ class PatchWriter {
       const JsonNode* const inner = FindMember(after, field.name);
       if (inner == nullptr) continue;
       MemberWriter member(out_, field.name, first);
-      if (member.End(Field(field, FindPresent(before, field.name), *inner))) first = false;
+      if (member.End(Field(field, FindNotNull(before, field.name), *inner))) first = false;
     }
     out_ += '}';
     return !first;
@@ -181,7 +181,7 @@ class PatchWriter {
     bool first = true;
     out_ += '{';
     for (const JsonNode& child : Children(after)) {
-      const Value* const old_value = FindPresent(before, child.key);
+      const Value* const old_value = FindNotNull(before, child.key);
       if (child.is_null() ? old_value == nullptr : old_value != nullptr && old_value->text == child.text) continue;
       if (!first) out_ += ',';
       first = false;

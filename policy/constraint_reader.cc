@@ -15,13 +15,13 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kTypes = {"string", "integer", "number", "boolean"};
 constexpr std::array<std::string_view, 3> kCharsets = {"token", "printable", "text"};
-constexpr std::array<std::string_view, 7> kPhases = {"Pending", "Running", "Succeeded", "Skipped",
-                                                     "Failed",  "Error",   "Omitted"};
+constexpr std::array<std::string_view, 7> kPhasesOfArgo = {"Pending", "Running", "Succeeded", "Skipped",
+                                                           "Failed",  "Error",   "Omitted"};
 constexpr int64_t kMostPatternMemory = 1 << 20;
 
-class Reader {
+class ConstraintReader {
  public:
-  Reader(const Value& value, const LeafSpec& leaf, Diagnostics& diagnostics)
+  ConstraintReader(const Value& value, const LeafSpec& leaf, Diagnostics& diagnostics)
       : value_(value), leaf_(leaf), diagnostics_(diagnostics), fields_(value, "value", diagnostics) {}
 
   Constraint Read() {
@@ -218,9 +218,9 @@ class Reader {
     }
     if (leaf_.path != "node.phase") return;
     const auto check = [&](const std::string& phase) {
-      if (std::find(kPhases.begin(), kPhases.end(), phase) != kPhases.end()) return;
+      if (std::find(kPhasesOfArgo.begin(), kPhasesOfArgo.end(), phase) != kPhasesOfArgo.end()) return;
       Add("E024", value_.at, "\"" + EscapeForTerminal(phase) + "\" is no phase of Argo",
-          Nearest(phase, kPhases).value_or(""));
+          Nearest(phase, kPhasesOfArgo).value_or(""));
     };
     if (constraint_.constant.has_value()) check(*constraint_.constant);
     for (const std::string& choice : constraint_.choices) check(choice);
@@ -236,7 +236,7 @@ class Reader {
 }  // namespace
 
 Constraint ReadConstraint(const Value& value, const LeafSpec& leaf, Diagnostics& diagnostics) {
-  return Reader(value, leaf, diagnostics).Read();
+  return ConstraintReader(value, leaf, diagnostics).Read();
 }
 
 }  // namespace bulkhead::policy

@@ -20,9 +20,9 @@ bool IsDigest(std::string_view digest) {
   return digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-class Reader : private PartReader {
+class PolicyReader : private PartReader {
  public:
-  Reader(std::string_view text, Policy& policy, Diagnostics& diagnostics)
+  PolicyReader(std::string_view text, Policy& policy, Diagnostics& diagnostics)
       : PartReader(policy, diagnostics), text_(text) {}
 
   void Read(const Value& document) {
@@ -191,7 +191,7 @@ std::vector<Policy> ReadPolicies(std::string_view text, Diagnostics& diagnostics
       others = true;
       continue;
     }
-    Reader(text, policies.emplace_back(), diagnostics).Read(document);
+    PolicyReader(text, policies.emplace_back(), diagnostics).Read(document);
   }
   if (policies.empty() && !others && !diagnostics.HasErrors()) diagnostics.Add({}, "holds no policy");
   return policies;

@@ -46,9 +46,9 @@ Diagnostic Bad(std::string_view id, std::string message, std::string_view hint =
 }
 
 // Walks a path beside the schema; with `pattern` unset it reads concrete paths, which have no wildcard.
-class Reader {
+class PathReader {
  public:
-  explicit Reader(std::string_view text) : text_(text) {}
+  explicit PathReader(std::string_view text) : text_(text) {}
 
   PathPattern::Parsed Run(uint16_t& leaf, std::vector<PathPattern::Key>& keys) {
     PathPattern::Parsed parsed;
@@ -191,7 +191,7 @@ void AppendPath(const LeafSpec& leaf, std::span<const std::string_view> keys, st
 
 PathPattern::Parsed PathPattern::Parse(std::string_view text) {
   PathPattern pattern;
-  Reader reader(text);
+  PathReader reader(text);
   Parsed parsed = reader.Run(pattern.leaf_, pattern.keys_);
   if (!reader.ok()) return parsed;
   pattern.text_ = std::string(text);

@@ -7,13 +7,13 @@ namespace bulkhead::policy {
 
 namespace {
 
-char Lower(char c) {
+char LowerCase(char c) {
   return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
 std::string Lowered(std::string_view text) {
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), Lower);
+  std::transform(lower.begin(), lower.end(), lower.begin(), LowerCase);
   return lower;
 }
 
@@ -23,12 +23,12 @@ bool IsAlphanumeric(char c) {
 
 // RFC 3986: what may stand in a path, query or fragment, without what readers disagree about.
 bool IsUrlChar(char c) {
-  return IsAlphanumeric(Lower(c)) || std::string_view("-._~!$&'()*+,;=:@/?#%").find(c) != std::string_view::npos;
+  return IsAlphanumeric(LowerCase(c)) || std::string_view("-._~!$&'()*+,;=:@/?#%").find(c) != std::string_view::npos;
 }
 
 std::optional<int> HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
-  if (Lower(c) >= 'a' && Lower(c) <= 'f') return Lower(c) - 'a' + 10;
+  if (LowerCase(c) >= 'a' && LowerCase(c) <= 'f') return LowerCase(c) - 'a' + 10;
   return std::nullopt;
 }
 

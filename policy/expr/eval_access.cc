@@ -8,7 +8,7 @@ namespace bulkhead::expr {
 
 namespace {
 
-const Type kAnyType;
+const Type kUnknownType;
 
 }  // namespace
 
@@ -165,7 +165,7 @@ bool Evaluator::Load(Ref ref, const Type& type, NodeId place, Operand& out) {
       out.kind = any ? (list ? Kind::kList : Kind::kMap) : type.kind();
       out.borrowed = true;
       out.ref = ref;
-      out.type = any ? &kAnyType : &type;
+      out.type = any ? &kUnknownType : &type;
       return true;
     }
   }

@@ -10,13 +10,13 @@ namespace bulkhead::expr {
 
 namespace {
 
-constexpr size_t kMostDepth = 128;
+constexpr size_t kDeepestComparison = 128;
 
 }  // namespace
 
 bool Evaluator::Equal(const Operand& a, const Operand& b, NodeId place, bool& out, size_t depth) {
   out = false;
-  if (depth > kMostDepth) return Fail(Fault::kCost, place, "the values compared are nested too deep");
+  if (depth > kDeepestComparison) return Fail(Fault::kCost, place, "the values compared are nested too deep");
   if (a.is_number() && b.is_number()) {
     out = a.Is(Kind::kInt) && b.Is(Kind::kInt) ? a.integer == b.integer
           : a.Is(Kind::kInt)                   ? CompareNumbers(a.integer, b.number) == 0

@@ -11,7 +11,7 @@ namespace bulkhead::expr {
 
 namespace {
 
-constexpr size_t kMostDepth = 128;  // of documents
+constexpr size_t kDeepestDocument = 128;  // of documents
 
 }  // namespace
 
@@ -289,7 +289,7 @@ bool Evaluator::EvalSlice(NodeId id, Operand& out) {
 }
 
 bool Evaluator::ToValue(const Operand& operand, NodeId place, Value& out, size_t depth) {
-  if (depth > kMostDepth) return Fail(Fault::kCost, place, "the value is nested too deep");
+  if (depth > kDeepestDocument) return Fail(Fault::kCost, place, "the value is nested too deep");
   switch (operand.kind) {
     case Kind::kAny:
     case Kind::kNull: out = Value::Null(); return true;

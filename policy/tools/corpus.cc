@@ -78,11 +78,11 @@ constexpr std::array kPostRaw = std::to_array<Raw>({
 });
 
 // Texts that harm wherever they stand: name, text, whether as JSON escapes already.
-struct Text {
+struct HarmfulText {
   const char* name;
   const char* json;
 };
-constexpr std::array kHarmful = std::to_array<Text>({
+constexpr std::array kHarmful = std::to_array<HarmfulText>({
     {"template", R"({{workflow.name}})"},
     {"expression template", R"({{=1+1}})"},
     {"closing braces", R"(x}})"},
@@ -99,9 +99,9 @@ constexpr std::array kHarmful = std::to_array<Text>({
     {"delete", R"(a\u007fb)"},
 });
 
-class Maker {
+class CorpusMaker {
  public:
-  Maker(const CallContext& target, const std::vector<Policy>& policies)
+  CorpusMaker(const CallContext& target, const std::vector<Policy>& policies)
       : target_(target), policies_(policies), rpc_(RpcByName(target.rpc).value_or(Rpc::kTemplateExecute)) {}
 
   std::vector<HostileReply> Make() {
@@ -154,7 +154,7 @@ class Maker {
   }
 
   void Values() {
-    for (const Text& text : kHarmful) {
+    for (const HarmfulText& text : kHarmful) {
       const std::string json = text.json;
       const auto add = [&](const std::string& where, const std::string& node) {
         Add("value: " + std::string(text.name) + " in " + where, "argo.values",
@@ -242,7 +242,7 @@ class Maker {
       Add("variable: " + std::string(name), "argo.globals", R"({"parameters":{")" + std::string(name) + R"(":"x"}})");
     }
     Add("variable: two of one name", "decode.duplicate-key", R"({"parameters":{"a":"1","a":"2"}})");
-    for (const Text& text : kHarmful)
+    for (const HarmfulText& text : kHarmful)
       Add("value: " + std::string(text.name) + " in a variable", "argo.values",
           R"({"parameters":{"any":")" + std::string(text.json) + R"("}})");
   }
@@ -299,7 +299,7 @@ std::vector<CallContext> CorpusTargets(const std::vector<Policy>& policies) {
 }
 
 std::vector<HostileReply> HostileCorpus(const CallContext& target, const std::vector<Policy>& policies) {
-  return Maker(target, policies).Make();
+  return CorpusMaker(target, policies).Make();
 }
 
 }  // namespace bulkhead::policy::tools

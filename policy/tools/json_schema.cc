@@ -17,14 +17,14 @@ using Properties = std::initializer_list<std::pair<std::string_view, Value>>;
 
 constexpr std::string_view kDraft = "http://json-schema.org/draft-07/schema#";
 
-Value Text(std::string_view text) {
+Value StringValue(std::string_view text) {
   return Value::String(std::string(text));
 }
 
 Value Typed(std::string_view type, std::string_view description = {}) {
   Value schema = Value::Object();
-  schema.Set("type", Text(type));
-  if (!description.empty()) schema.Set("description", Text(description));
+  schema.Set("type", StringValue(type));
+  if (!description.empty()) schema.Set("description", StringValue(description));
   return schema;
 }
 
@@ -32,7 +32,7 @@ template <typename Names>
 Value OneOf(const Names& names, std::string_view description = {}) {
   Value schema = Typed("string", description);
   Value list = Value::Array();
-  for (const std::string_view name : names) list.items.push_back(Text(name));
+  for (const std::string_view name : names) list.items.push_back(StringValue(name));
   schema.Set("enum", std::move(list));
   return schema;
 }
@@ -62,7 +62,7 @@ Value Mapping(Properties properties, std::initializer_list<std::string_view> req
   schema.Set("additionalProperties", Value::Bool(false));
   if (required.size() > 0) {
     Value list = Value::Array();
-    for (const std::string_view key : required) list.items.push_back(Text(key));
+    for (const std::string_view key : required) list.items.push_back(StringValue(key));
     schema.Set("required", std::move(list));
   }
   return schema;
@@ -70,14 +70,14 @@ Value Mapping(Properties properties, std::initializer_list<std::string_view> req
 
 Value Ref(std::string_view name) {
   Value schema = Value::Object();
-  schema.Set("$ref", Text("#/definitions/" + std::string(name)));
+  schema.Set("$ref", StringValue("#/definitions/" + std::string(name)));
   return schema;
 }
 
 Value OrNull(Value schema) {
   Value types = Value::Array();
   types.items.push_back(*schema.Find("type"));
-  types.items.push_back(Text("null"));
+  types.items.push_back(StringValue("null"));
   schema.Set("type", std::move(types));
   return schema;
 }
@@ -90,7 +90,7 @@ Value Integer(std::string_view description, int64_t least) {
 
 Value Matching(std::string_view pattern, std::string_view description) {
   Value schema = Typed("string", description);
-  schema.Set("pattern", Text(pattern));
+  schema.Set("pattern", StringValue(pattern));
   return schema;
 }
 
@@ -101,7 +101,7 @@ Value PathSchema() {
   std::set<std::string> patterns;
   for (const LeafSpec& leaf : Leaves()) {
     if (leaf.keys == 0) {
-      plain.items.push_back(Text(leaf.path));
+      plain.items.push_back(StringValue(leaf.path));
       continue;
     }
     std::string pattern = "^";
@@ -117,7 +117,7 @@ Value PathSchema() {
       }
     }
     patterns.insert(pattern + "$");
-    if (leaf.field->set == ProtectedSet::kNone) examples.items.push_back(Text(example));
+    if (leaf.field->set == ProtectedSet::kNone) examples.items.push_back(StringValue(example));
   }
   Value any = Value::Array();
   Value literal = Value::Object();
@@ -125,7 +125,7 @@ Value PathSchema() {
   any.items.push_back(std::move(literal));
   for (const std::string& pattern : patterns) {
     Value one = Value::Object();
-    one.Set("pattern", Text(pattern));
+    one.Set("pattern", StringValue(pattern));
     any.items.push_back(std::move(one));
   }
   Value schema = Typed("string", "A leaf of the reply: `bulkhead policy schema --paths` lists all");
@@ -172,8 +172,8 @@ Value DaySchema(std::string_view description) {
 
 Value Document(std::string_view title, Value root, Properties definitions) {
   Value document = Value::Object();
-  document.Set("$schema", Text(kDraft));
-  document.Set("title", Text(title));
+  document.Set("$schema", StringValue(kDraft));
+  document.Set("title", StringValue(title));
   for (Member& member : root.members) document.Set(member.key, std::move(member.value));
   Value all = Value::Object();
   for (const auto& [name, schema] : definitions) all.Set(name, schema);

@@ -15,11 +15,11 @@ constexpr size_t kMostTargets = 256;
 constexpr size_t kMostChanges = 2'000;  // of one target
 constexpr size_t kMostValues = 64;      // of one change
 constexpr size_t kMostNames = 32;       // namespaces, templates
-constexpr size_t kMostWorkflows = 10'000;
+constexpr size_t kMostWorkflowsLearned = 10'000;
 constexpr size_t kMostMinutes = 1'024;
 constexpr size_t kEntryBytes = 96;  // what a set spends on an entry beside its text, about
 constexpr size_t kMostEnum = 8;
-constexpr size_t kMostText = 1'024;  // of one path, name or value
+constexpr size_t kMostLearnedText = 1'024;  // of one path, name or value
 constexpr size_t kMostTime = 32;
 
 bool HasBraces(std::string_view text) {
@@ -57,7 +57,7 @@ std::string IdFrom(std::string_view text) {
   return id.empty() ? "rule" : id;
 }
 
-std::string Percent(uint64_t part, uint64_t whole) {
+std::string PercentText(uint64_t part, uint64_t whole) {
   return std::to_string(part) + "/" + std::to_string(whole);
 }
 
@@ -96,7 +96,7 @@ std::string WorkflowOf(const LoggedCall& call) {
 bool Learner::Remember(std::set<std::string>& set, const std::string& text, size_t most) {
   if (set.contains(text)) return true;
   const size_t cost = text.size() + kEntryBytes;
-  if (set.size() >= most || text.size() > kMostText || cost > room_) return false;
+  if (set.size() >= most || text.size() > kMostLearnedText || cost > room_) return false;
   room_ -= cost;
   set.insert(text);
   return true;
@@ -115,11 +115,11 @@ Learner::Target* Learner::TargetOf(const LoggedCall& call) {
 
 void Learner::Add(const LoggedCall& call) {
   const auto rpc = RpcByName(call.method);
-  if (call.plugin.empty() || call.plugin.size() > kMostText || !rpc.has_value()) return;
+  if (call.plugin.empty() || call.plugin.size() > kMostLearnedText || !rpc.has_value()) return;
   Target* const target = TargetOf(call);
   if (target == nullptr) return;
   ++target->replies;
-  Remember(target->workflows, WorkflowOf(call), kMostWorkflows);
+  Remember(target->workflows, WorkflowOf(call), kMostWorkflowsLearned);
   target->more_namespaces |= !Remember(target->namespaces, call.name_space, kMostNames);
   target->more_templates |= !Remember(target->templates, call.template_name, kMostNames);
   for (const LoggedChange& logged : call.changes) {
@@ -131,7 +131,7 @@ void Learner::Add(const LoggedCall& call) {
 // Whether a rule could allow it. What can't is counted.
 bool Learner::MayTeach(const LoggedChange& logged, Rpc rpc) {
   const auto path = PathPattern::Parse(logged.path);
-  if (logged.path.size() > kMostText || !path.path.has_value() || logged.path.find("[*]") != std::string::npos ||
+  if (logged.path.size() > kMostLearnedText || !path.path.has_value() || logged.path.find("[*]") != std::string::npos ||
       !InReply(rpc, path.path->leaf_id())) {
     ++unknown_;
     return false;
@@ -151,7 +151,7 @@ bool Learner::MayTeach(const LoggedChange& logged, Rpc rpc) {
 Learner::Change* Learner::ChangeOf(Target& target, const LoggedCall& call, const LoggedChange& logged) {
   const auto found = target.changes.find(logged.path);
   if (found != target.changes.end()) return &found->second;
-  if (target.changes.size() >= kMostChanges || room_ < sizeof(Change) + kMostText) {
+  if (target.changes.size() >= kMostChanges || room_ < sizeof(Change) + kMostLearnedText) {
     ++beyond_;
     return nullptr;
   }
@@ -165,7 +165,7 @@ void Learner::Observe(const LoggedCall& call, const LoggedChange& logged, Change
   // An enforced refusal is no example to follow.
   if (!logged.allowed) {
     ++change.refused;
-    change.refused_by = logged.rule.substr(0, kMostText);
+    change.refused_by = logged.rule.substr(0, kMostLearnedText);
     if (!options_.include_refused) return;
   }
   ++change.replies;
@@ -174,9 +174,9 @@ void Learner::Observe(const LoggedCall& call, const LoggedChange& logged, Change
   change.change |= logged.op == Op::kChange;
   change.remove |= logged.op == Op::kRemove;
   change.last_time = call.time.substr(0, kMostTime);
-  Remember(change.workflows, WorkflowOf(call), kMostWorkflows);
+  Remember(change.workflows, WorkflowOf(call), kMostWorkflowsLearned);
   const bool plausible = logged.path != "node.phase" || !logged.value.has_value() || IsOrdinaryPhase(*logged.value);
-  const bool kept = plausible && logged.value.has_value() && logged.value->size() <= kMostText &&
+  const bool kept = plausible && logged.value.has_value() && logged.value->size() <= kMostLearnedText &&
                     Remember(change.values, *logged.value, kMostValues);
   if (!kept && logged.op != Op::kRemove) change.all_values = false;
   const std::string minute = call.time.substr(0, 16);
@@ -237,7 +237,7 @@ std::string Learner::ValueOf(const std::string& path, const Change& change, std:
 std::string Learner::Rule(const std::string& path, const Change& change, const Target& target) const {
   std::string ladder;
   const std::string value = ValueOf(path, change, ladder);
-  std::string comment = "    # seen " + Percent(change.replies, target.replies) + " replies, " +
+  std::string comment = "    # seen " + PercentText(change.replies, target.replies) + " replies, " +
                         std::to_string(change.workflows.size()) +
                         (change.workflows.size() == 1 ? " workflow, " : " workflows, ") + Day(change.first_time) +
                         " to " + Day(change.last_time);

@@ -87,10 +87,10 @@ std::optional<std::vector<Domain>> DomainsOf(const Policy& policy, const Check& 
 }
 
 // Members of `more` beside those of `target`, entries of lists by their names.
-void Join(Value& target, const Value& more) {
+void Merge(Value& target, const Value& more) {
   for (const Member& member : more.members) {
     if (Value* const there = target.Find(member.key)) {
-      Join(*there, member.value);
+      Merge(*there, member.value);
     } else {
       target.Set(member.key, member.value);
     }
@@ -104,7 +104,7 @@ void Join(Value& target, const Value& more) {
     if (found == target.items.end()) {
       target.items.push_back(item);
     } else {
-      Join(*found, item);
+      Merge(*found, item);
     }
   }
 }
@@ -117,7 +117,7 @@ Value StateOf(const std::vector<Domain>& domains, const std::vector<size_t>& cho
     if (!value.has_value()) continue;
     std::vector<std::string> keys;
     for (const PathPattern::Key& key : domains[i].path.keys()) keys.push_back(key.text);
-    Join(state, DocumentWith(domains[i].path.leaf(), keys, Value::String(*value)));
+    Merge(state, DocumentWith(domains[i].path.leaf(), keys, Value::String(*value)));
   }
   return state;
 }

@@ -55,9 +55,9 @@ std::optional<PathPattern> ForEveryName(const PathPattern& path) {
   return PathPattern::Parse(text).path;
 }
 
-class Maker {
+class MutantMaker {
  public:
-  explicit Maker(const Policy& policy) : policy_(policy) {}
+  explicit MutantMaker(const Policy& policy) : policy_(policy) {}
 
   std::vector<Mutant> Make() {
     for (size_t i = 0; i < policy_.allow.size(); ++i) Allow(i);
@@ -148,7 +148,7 @@ class Maker {
 }  // namespace
 
 std::vector<Mutant> MakeMutants(const Policy& policy) {
-  return Maker(policy).Make();
+  return MutantMaker(policy).Make();
 }
 
 }  // namespace bulkhead::policy::tools

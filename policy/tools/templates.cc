@@ -14,14 +14,14 @@ namespace {
 constexpr size_t kMostFileBytes = 4U << 20U;
 constexpr std::array<std::string_view, 3> kWithTemplates = {"Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate"};
 
-std::string TextOf(const Value& object, std::string_view key) {
+std::string MemberText(const Value& object, std::string_view key) {
   const Value* const value = object.Find(key);
   return value != nullptr && value->is_string() ? value->text : std::string();
 }
 
 // The templates of a document; null: it has none to offer.
 const Value* TemplatesOf(const Value& document) {
-  const std::string kind = TextOf(document, "kind");
+  const std::string kind = MemberText(document, "kind");
   const Value* spec = document.Find("spec");
   if (kind == "CronWorkflow") {
     spec = spec == nullptr ? nullptr : spec->Find("workflowSpec");
@@ -41,8 +41,8 @@ void Collect(const Value& document, const std::string& file, std::vector<KnownTe
     for (const Member& key : plugin->members) {
       KnownTemplate& known = out.emplace_back();
       known.plugin = key.key;
-      if (metadata != nullptr) known.name_space = TextOf(*metadata, "namespace");
-      known.name = TextOf(one, "name");
+      if (metadata != nullptr) known.name_space = MemberText(*metadata, "namespace");
+      known.name = MemberText(one, "name");
       if (const Value* const outputs = one.Find("outputs")) known.outputs = *outputs;
       known.place = file + ":" + std::to_string(one.at.line);
     }
@@ -75,7 +75,7 @@ std::vector<std::pair<std::string, std::string>> DeclaredOutputs(const Value* ou
     const Value* const items = outputs->Find(list);
     if (items == nullptr) continue;
     for (const Value& item : items->items) {
-      if (std::string name = TextOf(item, "name"); !name.empty()) declared.emplace_back(list, std::move(name));
+      if (std::string name = MemberText(item, "name"); !name.empty()) declared.emplace_back(list, std::move(name));
     }
   }
   return declared;

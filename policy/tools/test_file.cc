@@ -16,9 +16,9 @@ namespace {
 constexpr std::array<std::string_view, 4> kVerdicts = {"allow", "deny", "error", "not-mine"};
 constexpr std::string_view kTestKind = "MutationPolicyTest";
 
-class Reader {
+class TestReader {
  public:
-  Reader(const std::string& file, Diagnostics& diagnostics) : diagnostics_(diagnostics) { result_.file = file; }
+  TestReader(const std::string& file, Diagnostics& diagnostics) : diagnostics_(diagnostics) { result_.file = file; }
 
   TestFile Read(const Value& document) {
     Fields fields(document, "the test file", diagnostics_);
@@ -192,7 +192,7 @@ std::optional<TestFile> ReadTestFile(std::string_view text, const std::string& f
     diagnostics.Add(Position{}, "holds no document of kind MutationPolicyTest");
     return std::nullopt;
   }
-  TestFile result = Reader(file, diagnostics).Read(*found);
+  TestFile result = TestReader(file, diagnostics).Read(*found);
   if (!diagnostics.empty()) return std::nullopt;
   return result;
 }

@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kMostListed = 10;
 
-Value Text(std::string_view text) {
+Value AsValue(std::string_view text) {
   return Value::String(std::string(text));
 }
 
@@ -99,23 +99,23 @@ std::string Json(std::span<const SuiteResult> suites) {
   Value list = Value::Array();
   const auto texts = [](const std::vector<std::string>& lines) {
     Value array = Value::Array();
-    for (const std::string& line : lines) array.items.push_back(Text(line));
+    for (const std::string& line : lines) array.items.push_back(AsValue(line));
     return array;
   };
   const auto rule_value = [](const RuleResult& rule) {
     Value value = Value::Object();
-    value.Set("policy", Text(rule.policy));
-    value.Set("rule", Text(rule.rule));
-    value.Set("place", Text(rule.place));
+    value.Set("policy", AsValue(rule.policy));
+    value.Set("rule", AsValue(rule.rule));
+    value.Set("place", AsValue(rule.place));
     return value;
   };
   for (const SuiteResult& suite : suites) {
     Value& value = list.items.emplace_back(Value::Object());
-    value.Set("file", Text(suite.file));
+    value.Set("file", AsValue(suite.file));
     Value cases = Value::Array();
     for (const CaseResult& one : suite.cases) {
       Value& item = cases.items.emplace_back(Value::Object());
-      item.Set("name", Text(one.name));
+      item.Set("name", AsValue(one.name));
       item.Set("line", Value::Number(one.at.line));
       item.Set("passed", Value::Bool(one.failures.empty()));
       if (!one.failures.empty()) item.Set("failures", texts(one.failures));
@@ -132,8 +132,8 @@ std::string Json(std::span<const SuiteResult> suites) {
       Value survivors = Value::Array();
       for (const Survivor& survivor : suite.survivors) {
         Value& item = survivors.items.emplace_back(rule_value(survivor.rule));
-        item.Set("change", Text(survivor.change));
-        item.Set("write", Text(survivor.advice));
+        item.Set("change", AsValue(survivor.change));
+        item.Set("write", AsValue(survivor.advice));
       }
       value.Set("survivors", std::move(survivors));
     }

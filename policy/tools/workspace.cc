@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostFileBytes = 4U << 20U;
+constexpr size_t kMostDocumentBytes = 4U << 20U;
 
 bool HasTest(std::string_view text, const std::string& file) {
   const auto documents = ParseYaml(text, file);
@@ -30,7 +30,7 @@ class Opener {
     std::error_code error;
     const fs::path canonical = fs::weakly_canonical(file, error);
     if (!seen_.insert(error ? file : canonical.string()).second) return OkStatus();
-    BULKHEAD_ASSIGN(std::string text, ReadFile(file, kMostFileBytes));
+    BULKHEAD_ASSIGN(std::string text, ReadFile(file, kMostDocumentBytes));
     Diagnostics diagnostics(file);
     std::vector<std::string> named;
     if (HasTest(text, file)) {
@@ -102,7 +102,7 @@ Result<Workspace> OpenWorkspace(const std::vector<std::string>& paths, const Wor
 }
 
 Result<CallContext> ReadContextFile(const std::string& path, const std::string& case_name) {
-  BULKHEAD_ASSIGN(const std::string text, ReadFile(path, kMostFileBytes));
+  BULKHEAD_ASSIGN(const std::string text, ReadFile(path, kMostDocumentBytes));
   Diagnostics diagnostics(path);
   if (HasTest(text, path)) {
     const auto test = ReadTestFile(text, path, diagnostics);

@@ -78,10 +78,6 @@ int64_t TakeDurationUnit(std::string_view& text) {
   return 0;
 }
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 }  // namespace
 
 std::optional<std::chrono::nanoseconds> ParseGoDuration(std::string_view text) {
@@ -284,6 +280,14 @@ void AppendVisible(uint32_t rune, std::string& out) {
 }
 
 }  // namespace
+
+std::string ToLower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  }
+  return out;
+}
 
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {

@@ -33,6 +33,12 @@ std::optional<int64_t> ParseQuantity(std::string_view text);
 // The same in thousandths, for CPU ("250m" is 250, "2" is 2000).
 std::optional<int64_t> ParseMilliQuantity(std::string_view text);
 
+inline bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
+// The letters A to Z in lower case; every other byte stays as it is.
+std::string ToLower(std::string_view text);
+
 bool IsValidUtf8(std::string_view text);
 
 // `text` fit for a terminal or a log line: control characters (C0, DEL, C1), bidirectional controls,

@@ -78,17 +78,17 @@ std::string_view KindName(Value::Kind kind) {
 
 namespace {
 
-constexpr std::string_view kHexDigits = "0123456789abcdef";
+constexpr std::string_view kEscapeDigits = "0123456789abcdef";
 
 // True for the bytes that a JSON string of ours holds as they are. 0xE2 begins U+2028 and U+2029.
-constexpr std::array<bool, 256> MakePlain() {
+constexpr std::array<bool, 256> MakeUnescaped() {
   std::array<bool, 256> plain = {};
   for (size_t c = 0; c < plain.size(); ++c) {
     plain[c] = c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != 0xE2;
   }
   return plain;
 }
-constexpr std::array<bool, 256> kPlain = MakePlain();
+constexpr std::array<bool, 256> kUnescaped = MakeUnescaped();
 
 void AppendEscaped(char c, std::string& out) {
   switch (c) {
@@ -101,8 +101,8 @@ void AppendEscaped(char c, std::string& out) {
     case '\t': out += "\\t"; return;
     default:
       out += "\\u00";
-      out += kHexDigits[static_cast<uint8_t>(c) >> 4U];
-      out += kHexDigits[static_cast<uint8_t>(c) & 0xFU];
+      out += kEscapeDigits[static_cast<uint8_t>(c) >> 4U];
+      out += kEscapeDigits[static_cast<uint8_t>(c) & 0xFU];
   }
 }
 
@@ -113,7 +113,7 @@ void AppendJsonString(std::string_view text, std::string& out) {
   size_t start = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<uint8_t>(text[i]);
-    if (kPlain[byte]) continue;
+    if (kUnescaped[byte]) continue;
     if (byte == 0xE2) {
       const bool separator = text.substr(i, 2) == "\xE2\x80" && i + 2 < text.size() &&
                              (static_cast<uint8_t>(text[i + 2]) == 0xA8 || static_cast<uint8_t>(text[i + 2]) == 0xA9);

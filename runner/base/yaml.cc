@@ -25,10 +25,6 @@ struct Plain {
   std::string_view problem;
 };
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 bool AllDigits(std::string_view text) {
   for (const char c : text) {
     if (!IsDigit(c)) return false;

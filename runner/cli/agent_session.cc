@@ -44,7 +44,7 @@ constexpr auto kTryPluginAgain = std::chrono::seconds(30);
 // The lease must be known to be lost before another agent may take it; see kube::Lease.
 constexpr auto kLeaseTimeout = std::chrono::milliseconds(1500);
 
-std::string Environment(const char* name) {
+std::string VariableOf(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
@@ -56,7 +56,7 @@ std::string HostName() {
 
 Result<kube::ClusterConfig> Cluster(const AgentSettings& settings) {
   if (!settings.kubeconfig.empty()) return kube::FromKubeconfig(settings.kubeconfig, settings.context);
-  return kube::InCluster(Environment);
+  return kube::InCluster(VariableOf);
 }
 
 audit::Record StopRecord(const std::string& reason) {

@@ -27,8 +27,8 @@ namespace bulkhead::cli {
 
 namespace {
 
-constexpr auto kCertificateLifetime = std::chrono::hours(24 * 30);
-constexpr auto kLookAtFilesEvery = std::chrono::seconds(1);
+constexpr auto kGatewayCertificateLifetime = std::chrono::hours(24 * 30);
+constexpr auto kLookAtPoliciesEvery = std::chrono::seconds(1);
 constexpr auto kTryStartAgainAfter = std::chrono::seconds(30);
 constexpr size_t kMostThreads = 1024;
 constexpr char kTokenOfPods[] = "/var/run/argo/token";
@@ -172,7 +172,7 @@ class ServeSession {
   Status MakeServices() {
     BULKHEAD_ASSIGN(redactor_, redact::Redactor::Create(std::move(secrets_)));
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, "local", "gateway"));
-    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
+    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kGatewayCertificateLifetime, clock_));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
     return audit_->AppendSync(StartRecord(options_.tier, *policies_->Get(), tiers_));
   }
@@ -272,7 +272,7 @@ class ServeSession {
       watched.push_back({{options_.tls.certificate, options_.tls.key, options_.tls.authorities},
                          [this] { Reloaded("certificate", certificate_->Refresh()); }});
     }
-    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtFilesEvery, [this] {
+    watch_ = std::make_unique<gateway::FileWatch>(std::move(watched), kLookAtPoliciesEvery, [this] {
       gateway_->RecordRefusedCallers();
       for (const auto& host : hosts_) host->RenewCertificates();
     });

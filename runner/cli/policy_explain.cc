@@ -13,7 +13,7 @@ namespace {
 using policy::tools::ExplainedLeaf;
 using policy::tools::Explanation;
 
-Value Text(std::string_view text) {
+Value StringValue(std::string_view text) {
   return Value::String(std::string(text));
 }
 
@@ -79,22 +79,22 @@ void PrintExplanation(const Explanation& explanation, const policy::tools::Sourc
 
 Value ToValue(const Explanation& explanation) {
   Value value = Value::Object();
-  value.Set("verdict", Text(explanation.outcome.verdict));
+  value.Set("verdict", StringValue(explanation.outcome.verdict));
   Value policies = Value::Array();
-  for (const std::string& name : explanation.policies) policies.items.push_back(Text(name));
+  for (const std::string& name : explanation.policies) policies.items.push_back(StringValue(name));
   value.Set("policies", std::move(policies));
   Value leaves = Value::Array();
   for (const ExplainedLeaf& leaf : explanation.leaves) {
     Value& one = leaves.items.emplace_back(Value::Object());
-    one.Set("op", Text(policy::OpName(leaf.verdict.op)));
-    one.Set("path", Text(leaf.verdict.path));
+    one.Set("op", StringValue(policy::OpName(leaf.verdict.op)));
+    one.Set("path", StringValue(leaf.verdict.path));
     one.Set("allowed", Value::Bool(leaf.verdict.allowed));
     if (leaf.verdict.advice) one.Set("advice", Value::Bool(true));
-    one.Set("rule", Text(leaf.verdict.by.rule));
-    if (!leaf.verdict.by.policy.empty()) one.Set("policy", Text(leaf.verdict.by.policy));
-    if (const std::string place = PlaceOf(leaf); !place.empty()) one.Set("place", Text(place));
-    if (!leaf.verdict.reason.empty()) one.Set("reason", Text(leaf.verdict.reason));
-    if (!leaf.nearest_rule.empty()) one.Set("nearest", Text(leaf.nearest_rule));
+    one.Set("rule", StringValue(leaf.verdict.by.rule));
+    if (!leaf.verdict.by.policy.empty()) one.Set("policy", StringValue(leaf.verdict.by.policy));
+    if (const std::string place = PlaceOf(leaf); !place.empty()) one.Set("place", StringValue(place));
+    if (!leaf.verdict.reason.empty()) one.Set("reason", StringValue(leaf.verdict.reason));
+    if (!leaf.nearest_rule.empty()) one.Set("nearest", StringValue(leaf.nearest_rule));
   }
   value.Set("leaves", std::move(leaves));
   if (explanation.outcome.allowed()) value.Set("effective", explanation.outcome.effective);

@@ -24,7 +24,7 @@ namespace bulkhead::cli {
 
 namespace {
 
-constexpr auto kCertificateLifetime = std::chrono::hours(24);
+constexpr auto kRunCertificateLifetime = std::chrono::hours(24);
 
 // What the user gave, read and checked; nothing has been started.
 struct Inputs {
@@ -118,7 +118,7 @@ class Session {
   Status MakeServices() {
     BULKHEAD_ASSIGN(redactor_, redact::Redactor::Create(std::move(inputs_.secrets)));
     BULKHEAD_ASSIGN(const std::string uri, certs::AgentUri(kTrustDomain, identity_.name_space, identity_.name));
-    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kCertificateLifetime, clock_));
+    BULKHEAD_ASSIGN(issuer_, certs::Issuer::Create(kTrustDomain, uri, kRunCertificateLifetime, clock_));
     BULKHEAD_ASSIGN(audit_, audit::AuditLog::Open(options_.audit, clock_));
     BULKHEAD_TRY(audit_->AppendSync(StartRecord(options_.tier, *inputs_.policies->Get(), tiers_)));
 

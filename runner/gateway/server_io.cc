@@ -19,10 +19,6 @@ constexpr int kReadsAtOnce = 16;  // of one connection, before the others get th
 constexpr size_t kMostThrownAway = 1U << 20U;
 constexpr auto kLinger = std::chrono::seconds(2);
 
-SteadyTime Now() {
-  return std::chrono::steady_clock::now();
-}
-
 }  // namespace
 
 // --- a request comes --------------------------------------------------------------------------------

@@ -22,10 +22,6 @@ constexpr uint64_t kFirstConnection = 1U << 10U;  // below: listeners
 constexpr int kAcceptsAtOnce = 64;
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);  // when the process is out of descriptors
 
-SteadyTime Now() {
-  return std::chrono::steady_clock::now();
-}
-
 Peer PeerOf(const sockaddr_storage& storage) {
   Peer peer;
   std::array<char, INET6_ADDRSTRLEN> text = {};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -15,6 +16,10 @@
 #include "runner/gateway/worker_pool.h"
 
 namespace bulkhead::gateway {
+
+inline SteadyTime Now() {
+  return std::chrono::steady_clock::now();
+}
 
 // All but Drain and Stop is of the server's own thread.
 class HttpServer::Loop {

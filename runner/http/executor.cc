@@ -18,17 +18,9 @@ constexpr std::array<std::string_view, 4> kCredentials = {"authorization", "cook
 constexpr std::array<std::string_view, 4> kBodyFields = {"content-encoding", "content-language", "content-location",
                                                          "content-type"};
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return out;
-}
-
 template <size_t N>
 bool IsOneOf(std::string_view name, const std::array<std::string_view, N>& list) {
-  return std::find(list.begin(), list.end(), Lower(name)) != list.end();
+  return std::find(list.begin(), list.end(), ToLower(name)) != list.end();
 }
 
 bool SameOrigin(const Url& a, const Url& b) {
@@ -102,7 +94,7 @@ class Executor::Run {
       BULKHEAD_TRY(SendOnce(response));
       outcome_.hops.back().status = response.status;
       const auto location = std::find_if(response.headers.begin(), response.headers.end(),
-                                         [](const auto& field) { return Lower(field.first) == "location"; });
+                                         [](const auto& field) { return ToLower(field.first) == "location"; });
       // Go's client takes a redirect without a Location for an answer.
       if (!IsRedirect(response.status) || location == response.headers.end() || location->second.empty())
         return OkStatus();
@@ -223,7 +215,7 @@ class Executor::Run {
     std::string lines;
     bool has_agent = false;
     for (const Line& line : lines_) {
-      has_agent = has_agent || Lower(line.name) == "user-agent";
+      has_agent = has_agent || ToLower(line.name) == "user-agent";
       lines += line.name + ": ";
       lines += line.value.Reveal();
       lines += "\r\n";

@@ -12,14 +12,6 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return out;
-}
-
 std::string PercentDecoded(std::string_view text) {
   const auto digit = [](char c) {
     constexpr std::string_view kDigits = "0123456789abcdef";
@@ -64,7 +56,7 @@ bool IsDirect(const ProxySettings& settings, const Url& url) {
   if (url.host == "localhost" || (url.address.has_value() && KindOf(*url.address) == AddressKind::kLoopback))
     return true;
   for (const std::string& part : Split(settings.no_proxy, ',')) {
-    const std::string entry = Lower(Trim(part));
+    const std::string entry = ToLower(Trim(part));
     if (!entry.empty() && EntryCovers(entry, url)) return true;
   }
   return false;

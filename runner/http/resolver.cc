@@ -22,7 +22,7 @@ constexpr auto kGlance = std::chrono::milliseconds(50);  // how often `stopped` 
 using Addresses = std::vector<IpAddress>;
 
 // Shared by who asks and the thread that looks up; the later of both lets it go.
-struct Lookup {
+struct PendingLookup {
   std::mutex mutex;
   std::condition_variable ready;
   std::optional<Result<Addresses>> answer;  // guarded by mutex
@@ -63,7 +63,7 @@ Resolver SystemResolver() {
           running->fetch_sub(1);
           return Error(Code::kResourceExhausted, "looking up " + host + ": too many names are being looked up");
         }
-        auto lookup = std::make_shared<Lookup>();
+        auto lookup = std::make_shared<PendingLookup>();
         std::thread([lookup, running, host] {
           Result<Addresses> answer = Ask(host);
           {

@@ -30,14 +30,6 @@ constexpr std::array<std::string_view, 13> kOwnHeaders = {"connection",
                                                           "transfer-encoding",
                                                           "accept-encoding"};
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return out;
-}
-
 // RFC 9110, section 5.6.2.
 bool IsToken(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -46,9 +38,10 @@ bool IsToken(std::string_view text) {
   });
 }
 
-class Reader {
+class TemplateReader {
  public:
-  Reader(const Value& http, Diagnostics& diagnostics) : diagnostics_(diagnostics), fields_(http, "http", diagnostics) {}
+  TemplateReader(const Value& http, Diagnostics& diagnostics)
+      : diagnostics_(diagnostics), fields_(http, "http", diagnostics) {}
 
   HttpTemplate Read() {
     ReadMethod();
@@ -90,7 +83,7 @@ class Reader {
     for (const Value& item : list.items) {
       HeaderField header = ReadHeader(item);
       bytes += header.name.size() + header.value.size();
-      if (Lower(header.name) != "host") {
+      if (ToLower(header.name) != "host") {
         read_.headers.push_back(std::move(header));
         continue;
       }
@@ -113,7 +106,7 @@ class Reader {
     header.value = fields.String("value").value_or("");
     if (!header.name.empty() && !IsToken(header.name))
       diagnostics_.Add(fields.Any("name")->at, "http.headers: a header's name may have letters, digits and hyphens");
-    if (std::find(kOwnHeaders.begin(), kOwnHeaders.end(), Lower(header.name)) != kOwnHeaders.end())
+    if (std::find(kOwnHeaders.begin(), kOwnHeaders.end(), ToLower(header.name)) != kOwnHeaders.end())
       diagnostics_.Add(fields.Any("name")->at,
                        "http.headers: " + header.name + " is written by the client itself; remove it");
     if (!IsHeaderValue(header.value))
@@ -183,7 +176,7 @@ bool IsHeaderValue(std::string_view value) {
 }
 
 HttpTemplate ReadHttpTemplate(const Value& http, Diagnostics& diagnostics) {
-  return Reader(http, diagnostics).Read();
+  return TemplateReader(http, diagnostics).Read();
 }
 
 }  // namespace bulkhead::http

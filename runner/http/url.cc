@@ -14,24 +14,12 @@ constexpr size_t kLongestLabel = 63;
 constexpr std::string_view kUnreservedMarks = "-._~";
 constexpr std::string_view kSubDelimiters = "!$&'()*+,;=";
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 bool IsLetter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 bool IsHex(char c) {
   return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return out;
 }
 
 Error Bad(std::string reason) {
@@ -159,7 +147,7 @@ std::string SchemeOf(std::string_view text) {
   const std::string_view scheme = text.substr(0, colon);
   const bool good = std::all_of(scheme.begin(), scheme.end(),
                                 [](char c) { return IsLetter(c) || IsDigit(c) || c == '+' || c == '-' || c == '.'; });
-  return good ? Lower(scheme) : "";
+  return good ? ToLower(scheme) : "";
 }
 
 Status CheckText(std::string_view text) {
@@ -201,7 +189,7 @@ Result<std::string> CanonicalHost(std::string_view host) {
   }
   if (!std::all_of(host.begin(), host.end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; }))
     return Bad("the host " + Quoted(host) + " has other letters than ASCII: write its xn-- form");
-  const std::string name = Lower(host);
+  const std::string name = ToLower(host);
   if (!std::all_of(name.begin(), name.end(),
                    [](char c) { return IsLetter(c) || IsDigit(c) || c == '-' || c == '.' || c == '_'; })) {
     return Bad("the host " + Quoted(host) + " may have letters, digits, '-', '_' and '.' only");

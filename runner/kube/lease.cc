@@ -10,7 +10,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-std::string TextOf(const Value* object, std::string_view key) {
+std::string FieldOf(const Value* object, std::string_view key) {
   const Value* const value = object == nullptr ? nullptr : object->Find(key);
   return value == nullptr ? "" : value->text;
 }
@@ -44,7 +44,7 @@ Status Lease::Acquire() {
       if (options_.on_standing_by) options_.on_standing_by();
       const Value* const spec = object_->Find("spec");
       log_.Log(LogLevel::kInfo, "standing by: another agent holds the lease",
-               {{"lease", options_.name}, {"holder", TextOf(spec, "holderIdentity")}});
+               {{"lease", options_.name}, {"holder", FieldOf(spec, "holderIdentity")}});
     }
     if (!client_.Sleep(options_.retry)) return Error(Code::kCancelled, "stopped while waiting for the lease");
   }
@@ -73,7 +73,7 @@ Lease::Turn Lease::Try() {
     if (!object.ok()) return Turn::kFailed;
     object_ = std::move(*object);
     const Value* const spec = object_->Find("spec");
-    const std::string holder = TextOf(spec, "holderIdentity");
+    const std::string holder = FieldOf(spec, "holderIdentity");
     const std::string record = spec == nullptr ? "" : ToJson(*spec);
     if (record != seen_) {
       seen_ = record;
@@ -97,22 +97,22 @@ Lease::Turn Lease::Try() {
 // The object to write: with the version it replaces, so that of two writers one conflicts.
 Value Lease::Record(const Value* before, WallTime now, bool release) const {
   const Value* const old_spec = before == nullptr ? nullptr : before->Find("spec");
-  const bool ours = TextOf(old_spec, "holderIdentity") == options_.identity;
+  const bool ours = FieldOf(old_spec, "holderIdentity") == options_.identity;
   const std::string time = FormatTimestamp(now);
   Value spec = Value::Object();
   spec.Set("holderIdentity", Value::String(release ? "" : options_.identity));
   spec.Set("leaseDurationSeconds", Value::Number(release ? 1 : options_.duration.count()));
-  spec.Set("acquireTime", Value::String(ours ? TextOf(old_spec, "acquireTime") : time));
+  spec.Set("acquireTime", Value::String(ours ? FieldOf(old_spec, "acquireTime") : time));
   spec.Set("renewTime", Value::String(time));
   int64_t transitions = 0;
-  if (const std::string text = TextOf(old_spec, "leaseTransitions"); !text.empty() && text.size() < 10)
+  if (const std::string text = FieldOf(old_spec, "leaseTransitions"); !text.empty() && text.size() < 10)
     transitions = std::stoll(text);
   spec.Set("leaseTransitions", Value::Number(transitions + (before == nullptr || ours ? 0 : 1)));
   Value metadata = Value::Object();
   metadata.Set("name", Value::String(options_.name));
   metadata.Set("namespace", Value::String(options_.name_space));
   if (before != nullptr)
-    metadata.Set("resourceVersion", Value::String(TextOf(before->Find("metadata"), "resourceVersion")));
+    metadata.Set("resourceVersion", Value::String(FieldOf(before->Find("metadata"), "resourceVersion")));
   Value object = Value::Object();
   object.Set("apiVersion", Value::String("coordination.k8s.io/v1"));
   object.Set("kind", Value::String("Lease"));
@@ -166,7 +166,7 @@ void Lease::Release() {
   const Answer got = client_.Call({"get", resource, "", "", ""});
   if (!got.ok()) return;  // it runs out by itself
   auto object = ParseObject(got.body);
-  if (!object.ok() || TextOf(object->Find("spec"), "holderIdentity") != options_.identity) return;
+  if (!object.ok() || FieldOf(object->Find("spec"), "holderIdentity") != options_.identity) return;
   client_.Call({"update", resource, "", "", ToJson(Record(&*object, std::chrono::system_clock::now(), true))});
 }
 

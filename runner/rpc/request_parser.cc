@@ -10,7 +10,7 @@ namespace bulkhead::rpc {
 namespace {
 
 constexpr size_t kLongestMethod = 16;
-constexpr size_t kReserveBody = 64U << 10U;
+constexpr size_t kReserveRequest = 64U << 10U;
 
 // RFC 9112, section 3.2.1, without what an API of ours never has: no query, no escapes.
 bool IsPlainTarget(std::string_view target) {
@@ -155,7 +155,7 @@ void RequestParser::Begin() {
   if (head_.content_length > limits_.body_bytes)
     return Fail(413, "the request's body is larger than " + std::to_string(limits_.body_bytes) + " bytes");
   // The client only claims the length: memory follows what comes.
-  body_.reserve(std::min(head_.content_length, kReserveBody));
+  body_.reserve(std::min(head_.content_length, kReserveRequest));
   state_ = head_.content_length == 0 ? State::kDone : State::kBody;
 }
 

@@ -11,7 +11,7 @@ namespace bulkhead::rpc {
 namespace {
 
 constexpr size_t kMostHeaders = 128;
-constexpr size_t kReserveBody = 64U << 10U;
+constexpr size_t kReserveResponse = 64U << 10U;
 constexpr int kMostInterim = 8;
 
 int HexValue(char c) {
@@ -196,7 +196,7 @@ void ResponseParser::ChooseFraming() {
   framing_ = Framing::kLength;
   if (left_ > limits_.body_bytes) return FailTooLarge();
   // The peer only claims the length: memory follows what comes.
-  body_.reserve(std::min(left_, kReserveBody));
+  body_.reserve(std::min(left_, kReserveResponse));
   if (left_ == 0) state_ = State::kDone;
 }
 

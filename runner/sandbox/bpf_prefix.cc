@@ -158,8 +158,8 @@ void OwnSchedulingOnly(Assembler& code) {
   const auto check = code.NewLabel();
   const auto next = code.NewLabel();
   code.LoadNr();
-  for (const uint32_t call : {SYS_sched_setaffinity, SYS_sched_setscheduler, SYS_sched_setparam})
-    code.JumpIfEqual(call, check);
+  for (const int call : {SYS_sched_setaffinity, SYS_sched_setscheduler, SYS_sched_setparam})
+    code.JumpIfEqual(static_cast<uint32_t>(call), check);
   code.JumpUnlessEqual(SYS_sched_setattr, next);
   code.Place(check);
   code.LoadArgument(0);

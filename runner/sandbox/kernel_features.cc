@@ -27,7 +27,7 @@ bool SeccompActionAvailable(uint32_t action) {
 }
 
 // What a trial child found out: the first step that failed, and its errno. Fits an exit code.
-enum Step : int { kAllGood = 0, kUserNamespace = 1, kNamespaces = 2, kFork = 3, kProc = 4 };
+enum Step : int { kAllGood = 0, kUserNamespace = 1, kInnerNamespaces = 2, kFork = 3, kProc = 4 };
 
 struct Trial {
   int step = kAllGood;
@@ -50,7 +50,7 @@ Trial TryNamespaces() {
     if (::unshare(CLONE_NEWUSER) != 0) {
       trial = {kUserNamespace, errno};
     } else if (::unshare(kOtherNamespaces) != 0) {
-      trial = {kNamespaces, errno};
+      trial = {kInnerNamespaces, errno};
     } else {
       // The pid namespace holds for children only.
       const pid_t inner = BareFork();
@@ -111,7 +111,7 @@ KernelFeatures ProbeKernel() {
     case kUserNamespace:
       features.reasons.push_back(Reason("namespaces", "no user namespace can be made", trial.error_number));
       break;
-    case kNamespaces:
+    case kInnerNamespaces:
       features.reasons.push_back(
           Reason("namespaces", "no mount, pid, net, ipc, uts and cgroup namespaces can be made", trial.error_number));
       break;

@@ -10,7 +10,7 @@ namespace bulkhead::source {
 
 namespace {
 
-constexpr std::string_view kSuffix = "-executor-plugin";
+constexpr std::string_view kSidecarSuffix = "-executor-plugin";
 
 Result<std::vector<std::string>> ReadList(const std::string& text, const std::string& variable) {
   std::vector<std::string> list;
@@ -67,8 +67,8 @@ Result<std::vector<ArgoSidecar>> ReadSidecars(const std::string& names, const st
   for (size_t i = 0; i < places.size(); ++i) {
     BULKHEAD_ASSIGN(ArgoSidecar sidecar, ReadAddress(places[i]));
     sidecar.container = sidecar.plugin = containers[i];
-    if (sidecar.plugin.size() > kSuffix.size() && sidecar.plugin.ends_with(kSuffix))
-      sidecar.plugin.resize(sidecar.plugin.size() - kSuffix.size());
+    if (sidecar.plugin.size() > kSidecarSuffix.size() && sidecar.plugin.ends_with(kSidecarSuffix))
+      sidecar.plugin.resize(sidecar.plugin.size() - kSidecarSuffix.size());
     sidecars.push_back(std::move(sidecar));
   }
   return sidecars;

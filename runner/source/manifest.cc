@@ -18,7 +18,7 @@ namespace bulkhead::source {
 namespace {
 
 constexpr std::string_view kConfigMapType = "workflows.argoproj.io/configmap-type";
-constexpr std::string_view kSuffix = "-executor-plugin";
+constexpr std::string_view kConfigMapSuffix = "-executor-plugin";
 constexpr auto kMethods =
     std::to_array<std::string_view>({"template.execute", "workflow.preOperate", "workflow.postOperate",
                                      "node.preExecute", "node.postExecute", "parameters.add"});
@@ -139,8 +139,8 @@ void ReadMetadata(const Value& document, Diagnostics& diagnostics, agent::Plugin
   }
   Fields fields(*metadata, "metadata", diagnostics);
   std::string name = fields.RequiredString("name");
-  if (KindOf(document) == "ConfigMap" && name.size() > kSuffix.size() && name.ends_with(kSuffix)) {
-    name.erase(name.size() - kSuffix.size());
+  if (KindOf(document) == "ConfigMap" && name.size() > kConfigMapSuffix.size() && name.ends_with(kConfigMapSuffix)) {
+    name.erase(name.size() - kConfigMapSuffix.size());
   }
   if (!name.empty() && !IsDnsName(name)) {
     diagnostics.Add(metadata->Find("name")->at,

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kCompleted = "workflows.argoproj.io/completed";
 
-std::string TextOf(const Value* object, std::string_view key) {
+std::string MemberText(const Value* object, std::string_view key) {
   const Value* const value = object == nullptr ? nullptr : object->Find(key);
   return value != nullptr && value->is_string() ? value->text : "";
 }
@@ -36,7 +36,7 @@ const std::vector<Member>& MembersOf(const Value* object) {
 
 bool IsCompleted(const Value& object) {
   const Value* const labels = Path(object, {"metadata", "labels"});
-  return TextOf(labels, kCompleted) == "true";
+  return MemberText(labels, kCompleted) == "true";
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ TaskSets::TaskSets(const Logger& log, Metrics& metrics, agent::Journal* journal,
       on_end_(std::move(on_end)) {}
 
 std::string UidOf(const Value& object) {
-  return TextOf(object.Find("metadata"), "uid");
+  return MemberText(object.Find("metadata"), "uid");
 }
 
 void TaskSets::OnDeleted(const Value& object) {
@@ -70,7 +70,8 @@ void TaskSets::OnSet(const Value& object) {
   const Value* const metadata = object.Find("metadata");
   const std::string uid = UidOf(object);
   if (metadata == nullptr || uid.empty()) return;
-  agent::WorkflowRef workflow = {TextOf(metadata, "name"), TextOf(metadata, "namespace"), OwnerUidOf(*metadata)};
+  agent::WorkflowRef workflow = {MemberText(metadata, "name"), MemberText(metadata, "namespace"),
+                                 OwnerUidOf(*metadata)};
   if (workflow.uid.empty()) workflow.uid = options_.workflow_uid.empty() ? uid : options_.workflow_uid;
   if (!options_.workflow_uid.empty() && workflow.uid != options_.workflow_uid) {
     log_.Log(LogLevel::kWarn, "a task set of another workflow of the same name is left alone",

@@ -54,7 +54,7 @@ std::optional<std::string> OwnerUid(const Value& metadata) {
 }
 
 // A name as the API server would admit it (RFC 1123 subdomain).
-bool IsDnsName(std::string_view name) {
+bool IsAdmittedName(std::string_view name) {
   const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !name.empty() && name.size() <= 253 && alnum(name.front()) && alnum(name.back()) &&
          std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-' || c == '.'; });
@@ -83,7 +83,7 @@ agent::WorkflowRef ReadMetadata(const Value& document, bool task_set, Diagnostic
   if (workflow.name_space.empty()) workflow.name_space = "default";
   workflow.uid = task_set ? OwnerUid(*metadata).value_or("") : text("uid");
   if (workflow.uid.empty()) workflow.uid = MadeUpUid(workflow.name_space, workflow.name);
-  if (!IsDnsName(workflow.name) || !IsDnsName(workflow.name_space)) {
+  if (!IsAdmittedName(workflow.name) || !IsAdmittedName(workflow.name_space)) {
     diagnostics.Add(metadata->at, "metadata needs a name (or generateName) and a namespace that are DNS names");
   }
   return workflow;

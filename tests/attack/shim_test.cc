@@ -16,7 +16,7 @@ namespace bulkhead::sandbox {
 namespace {
 
 // In restricted it is a port of the host, where other tests run beside this one.
-const auto kPort = static_cast<uint16_t>(18'500 + ::getpid() % 1000);
+const auto kShimPort = static_cast<uint16_t>(18'500 + ::getpid() % 1000);
 
 class ShimTest : public InTier {
  protected:
@@ -26,10 +26,11 @@ class ShimTest : public InTier {
     plugin_uri_ = Must(certs::PluginUri("here", "ns", "wf", "attacker"));
     agent_uri_ = Must(certs::AgentUri("here", "ns", "wf"));
     server_ = std::make_unique<certs::Identity>(Must(authority_->Issue(plugin_uri_, certs::Role::kServer)));
-    running_ = Start(GetParam(), {"serve", std::to_string(kPort)}, server_.get(), agent_uri_, [](SandboxSpec& spec) {
-      spec.ports = {kPort};
-      spec.serve_port = kPort;
-    });
+    running_ =
+        Start(GetParam(), {"serve", std::to_string(kShimPort)}, server_.get(), agent_uri_, [](SandboxSpec& spec) {
+          spec.ports = {kShimPort};
+          spec.serve_port = kShimPort;
+        });
     ASSERT_NE(running_.process, nullptr);
     ASSERT_TRUE(running_.process->WaitReady(kPatience).ok());
   }

@@ -5,7 +5,7 @@
 namespace bulkhead::agent {
 namespace {
 
-constexpr std::string_view kPolicy = R"(apiVersion: mutation.policy/v1
+constexpr std::string_view kJudgedBy = R"(apiVersion: mutation.policy/v1
 kind: MutationPolicy
 metadata: {name: test, owner: team@example.com, reviewBy: "2099-01-01"}
 spec:
@@ -22,7 +22,7 @@ spec:
 class JudgeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const Status loaded = policies_.Load(kPolicy, "test.yaml");
+    const Status loaded = policies_.Load(kJudgedBy, "test.yaml");
     ASSERT_TRUE(loaded.ok()) << loaded.error().message();
     std::vector<redact::NamedSecret> secrets;
     secrets.push_back({"token", Secret("hunter2hunter2")});

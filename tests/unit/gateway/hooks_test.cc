@@ -10,7 +10,7 @@ namespace {
 
 using agent::Judgement;
 
-Value Json(std::string_view text) {
+Value Parsed(std::string_view text) {
   JsonParse parsed = ParseJson(text);
   EXPECT_TRUE(parsed.ok) << text;
   return std::move(parsed.value);
@@ -62,7 +62,7 @@ class FakeDecider : public Decider {
     sent.push_back(question.sent == nullptr ? "" : ToJson(*question.sent));
     requeues.push_back(question.requeues);
     Judgement judgement;
-    const Value parsed = Json(reply);
+    const Value parsed = Parsed(reply);
     if (!parsed.is_object() || parsed.members.empty()) {
       judgement.kind = Judgement::Kind::kNotMine;
       return judgement;

@@ -14,7 +14,7 @@ std::string WithSpec(const std::string& spec, const std::string& name = "test") 
          spec;
 }
 
-Value Json(std::string_view text) {
+Value ReadJson(std::string_view text) {
   JsonParse parsed = ParseJson(text);
   EXPECT_TRUE(parsed.ok) << text;
   return std::move(parsed.value);
@@ -27,7 +27,7 @@ class PolicyTest : public ::testing::Test {
     ASSERT_TRUE(status.ok()) << status.error().message();
   }
   const Decision& Decide(std::string_view reply, std::string_view before = R"({"node":{}})") {
-    sent_ = Json(before);
+    sent_ = ReadJson(before);
     Call call;
     call.subject = subject_;
     call.sent = &sent_;

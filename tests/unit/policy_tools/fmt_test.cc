@@ -10,14 +10,14 @@ std::string Formatted(std::string_view text) {
   return formatted.ok() ? *formatted : "error: " + formatted.error().message();
 }
 
-struct Case {
+struct FmtCase {
   const char* name;
   const char* before;
   const char* after;
 };
 
 TEST(Fmt, LaysOutEachConstructInOneWay) {
-  const Case cases[] = {
+  const FmtCase cases[] = {
       {"indentation and spacing", "a:\n    b:   1\n    c: [x,   w]\n", "a:\n  b: 1\n  c: [x, w]\n"},
       {"a sequence at its key's column", "a:\n- x\n-   w\nb: 1\n", "a:\n  - x\n  - w\nb: 1\n"},
       {"short flow stays, in one spacing", "r:\n  -   { id:   x ,path: node.phase }\n",
@@ -50,7 +50,7 @@ TEST(Fmt, LaysOutEachConstructInOneWay) {
       {"a number sign inside a scalar is no comment", "a: x#w\nb: \"# z\"\n", "a: x#w\nb: \"# z\"\n"},
       {"a list in a list", "a:\n  -   - x\n      - w\n", "a:\n  - - x\n    - w\n"},
   };
-  for (const Case& c : cases) {
+  for (const FmtCase& c : cases) {
     EXPECT_EQ(Formatted(c.before), c.after) << c.name;
     EXPECT_EQ(Formatted(c.after), c.after) << c.name << ", again";
   }

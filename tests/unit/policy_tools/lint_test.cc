@@ -67,13 +67,13 @@ std::vector<std::string> Told(const std::string& text) {
   return lines;
 }
 
-struct Case {
+struct LintCase {
   const char* told;
   std::string text;
 };
 
-const std::vector<Case>& Cases() {
-  static const std::vector<Case> cases = {
+const std::vector<LintCase>& LintCases() {
+  static const std::vector<LintCase> cases = {
 #include "tests/unit/policy_tools/lint_cases.inc"
   };
   return cases;
@@ -84,7 +84,7 @@ TEST(Lint, AGoodPolicyIsNotTold) {
 }
 
 TEST(Lint, EachIdIsToldWithItsPlaceAndWords) {
-  for (const Case& c : Cases()) EXPECT_EQ(Join(Told(c.text), "\n"), c.told);
+  for (const LintCase& c : LintCases()) EXPECT_EQ(Join(Told(c.text), "\n"), c.told);
 }
 
 // But for ids that a policy file alone can't have: of test files, workflows and logs, and those that stand in for
@@ -102,7 +102,7 @@ TEST(Lint, EveryIdIsGiven) {
       {"W083", "FieldsThatArgoGainedAreTold"},
   };
   for (const LintId& id : LintIds()) {
-    const bool here = std::any_of(Cases().begin(), Cases().end(), [&](const Case& c) {
+    const bool here = std::any_of(LintCases().begin(), LintCases().end(), [&](const LintCase& c) {
       return std::string_view(c.told).find(" " + std::string(id.id) + " ") != std::string_view::npos;
     });
     EXPECT_NE(here, elsewhere.contains(id.id)) << id.id;

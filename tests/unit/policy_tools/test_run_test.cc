@@ -9,7 +9,7 @@
 namespace bulkhead::policy::tools {
 namespace {
 
-constexpr std::string_view kRules =
+constexpr std::string_view kTestedRules =
     "    - {id: phase, path: node.phase, value: {enum: [Running, Succeeded]}}\n"
     "    - {id: message, path: node.message, value: {maxBytes: 4}}\n";
 
@@ -21,7 +21,7 @@ std::string Tests(std::string_view cases, std::string_view rest = "") {
   return std::string(kHead) + "cases:\n" + std::string(cases) + std::string(rest);
 }
 
-SuiteResult RunSuite(std::string_view cases, std::string_view rules = kRules) {
+SuiteResult RunSuite(std::string_view cases, std::string_view rules = kTestedRules) {
   return RunTests(ReadTests(Tests(cases)), SetOf(PolicyText(rules)), kTestNow);
 }
 
@@ -128,7 +128,7 @@ TEST(PolicyTest, ARuleThatNoCaseWouldMissSurvives) {
 TEST(PolicyTest, TheBarsOfATestFileAreKept) {
   const std::string cases = "  - {name: c, reply: {node: {phase: Succeeded}}, expect: {verdict: allow}}\n";
   const auto run = [&](const std::string& bars) {
-    return RunTests(ReadTests(Tests(cases, bars)), SetOf(PolicyText(kRules)), kTestNow).below_bar();
+    return RunTests(ReadTests(Tests(cases, bars)), SetOf(PolicyText(kTestedRules)), kTestNow).below_bar();
   };
   EXPECT_FALSE(run(""));
   EXPECT_FALSE(run("require: {ruleCoverage: 50}\n"));
@@ -137,7 +137,7 @@ TEST(PolicyTest, TheBarsOfATestFileAreKept) {
 }
 
 TEST(PolicyTest, APolicyInModeAuditIsTestedAsIfEnforced) {
-  std::string text = PolicyText(kRules);
+  std::string text = PolicyText(kTestedRules);
   text.replace(text.find("spec:\n"), 6, "spec:\n  mode: audit\n  expires: \"2027-02-01\"\n");
   const SuiteResult result =
       RunTests(ReadTests(Tests("  - {name: c, reply: {node: {message: hello}}, expect: {verdict: deny}}\n")),

@@ -5,18 +5,18 @@
 namespace bulkhead::rpc {
 namespace {
 
-using State = ResponseParser::State;
+using ResponseState = ResponseParser::State;
 
 // Fed in pieces of `piece` bytes; the state must not depend on it.
 ResponseParser Parse(std::string_view bytes, size_t piece, bool end) {
   ResponseParser parser({.head_bytes = 1024, .body_bytes = 64});
-  while (!bytes.empty() && (parser.state() == State::kHead || parser.state() == State::kBody)) {
+  while (!bytes.empty() && (parser.state() == ResponseState::kHead || parser.state() == ResponseState::kBody)) {
     const std::string_view part = bytes.substr(0, piece);
     const size_t taken = parser.Feed(part);
     bytes.remove_prefix(taken);
     if (taken < part.size()) break;
   }
-  if (end && (parser.state() == State::kHead || parser.state() == State::kBody)) parser.End();
+  if (end && (parser.state() == ResponseState::kHead || parser.state() == ResponseState::kBody)) parser.End();
   return parser;
 }
 
@@ -41,7 +41,8 @@ TEST(ResponseParser, TakesWhatServersSend) {
   for (const Case& one : cases) {
     for (const size_t piece : {1UL, 2UL, 7UL, 4096UL}) {
       ResponseParser parser = Parse(one.bytes, piece, true);
-      ASSERT_EQ(parser.state(), State::kDone) << one.bytes << " in pieces of " << piece << ": " << parser.error();
+      ASSERT_EQ(parser.state(), ResponseState::kDone)
+          << one.bytes << " in pieces of " << piece << ": " << parser.error();
       EXPECT_EQ(parser.status(), one.status);
       EXPECT_EQ(parser.TakeBody(), one.body);
       EXPECT_EQ(parser.keep_alive(), one.keep_alive) << one.bytes;
@@ -62,22 +63,22 @@ TEST(ResponseParser, InterimResponsesAreSkippedOnlyWhenAskedFor) {
   };
   for (const size_t piece : {1UL, 7UL, 4096UL}) {
     ResponseParser parser = parse(interim + interim + last, piece, true);
-    ASSERT_EQ(parser.state(), State::kDone) << parser.error();
+    ASSERT_EQ(parser.state(), ResponseState::kDone) << parser.error();
     EXPECT_EQ(parser.status(), 200);
     EXPECT_EQ(parser.Header("link"), nullptr);
     EXPECT_EQ(parser.TakeBody(), "ok");
-    EXPECT_EQ(parse(interim + last, piece, false).state(), State::kFailed);
-    EXPECT_EQ(parse("HTTP/1.1 101 Switching\r\n\r\n" + last, piece, true).state(), State::kFailed);
+    EXPECT_EQ(parse(interim + last, piece, false).state(), ResponseState::kFailed);
+    EXPECT_EQ(parse("HTTP/1.1 101 Switching\r\n\r\n" + last, piece, true).state(), ResponseState::kFailed);
     std::string many;
     for (int i = 0; i < 9; ++i) many += interim;
-    EXPECT_EQ(parse(many + last, piece, true).state(), State::kFailed);
+    EXPECT_EQ(parse(many + last, piece, true).state(), ResponseState::kFailed);
   }
 }
 
 TEST(ResponseParser, TheAnswerToHeadEndsWithItsHead) {
   ResponseParser parser({.no_body = true});
   parser.Feed("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
-  EXPECT_EQ(parser.state(), State::kDone);
+  EXPECT_EQ(parser.state(), ResponseState::kDone);
   EXPECT_EQ(parser.TakeBody(), "");
 }
 
@@ -122,7 +123,7 @@ TEST(ResponseParser, RefusesWhatTwoReadersCouldSeeDifferently) {
   for (const std::string& bytes : cases) {
     for (const size_t piece : {1UL, 5UL, 4096UL}) {
       const ResponseParser parser = Parse(bytes, piece, false);
-      EXPECT_EQ(parser.state(), State::kFailed) << bytes.substr(0, 120) << " in pieces of " << piece;
+      EXPECT_EQ(parser.state(), ResponseState::kFailed) << bytes.substr(0, 120) << " in pieces of " << piece;
       EXPECT_FALSE(parser.error().empty());
     }
   }
@@ -132,7 +133,7 @@ TEST(ResponseParser, AnEarlyEndIsToldFromAnEnd) {
   for (const char* const bytes : {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
                                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"}) {
     const ResponseParser parser = Parse(bytes, 4096, true);
-    EXPECT_EQ(parser.state(), State::kFailed) << bytes;
+    EXPECT_EQ(parser.state(), ResponseState::kFailed) << bytes;
     EXPECT_TRUE(parser.ended_early()) << bytes;
   }
 }
@@ -141,7 +142,7 @@ TEST(ResponseParser, WhatComesAfterIsLeft) {
   ResponseParser parser({});
   const std::string bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n";
   EXPECT_EQ(parser.Feed(bytes), bytes.find("{}") + 2);
-  EXPECT_EQ(parser.state(), State::kDone);
+  EXPECT_EQ(parser.state(), ResponseState::kDone);
 }
 
 }  // namespace
