@@ -65,6 +65,8 @@ class Parser {
   void Fail(uint32_t offset, uint32_t length, std::string message) {
     if (failed_) return;
     failed_ = true;
+    // The end of the source has a place, and no text.
+    length = std::min(length, static_cast<uint32_t>(source_.size()) - offset);
     findings_.push_back({"E067", offset, length, std::move(message), ""});
   }
   void Unexpected(const std::string& what) {

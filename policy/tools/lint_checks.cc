@@ -82,6 +82,7 @@ std::optional<std::vector<Domain>> DomainsOf(const Policy& policy, const Check& 
     domains.emplace(path->text(), std::move(*domain));
   }
   std::vector<Domain> list;
+  list.reserve(domains.size());
   for (auto& [text, domain] : domains) list.push_back(std::move(domain));
   return list;
 }

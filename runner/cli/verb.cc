@@ -76,7 +76,7 @@ Option Verb::AddFlag(const char* names, bool& value, const char* text) const {
   return Option(app_->add_flag(names, value, text));
 }
 
-Option Verb::AddWord(const char* names, std::vector<std::string> words, const char* text,
+Option Verb::AddWord(const char* names, const std::vector<std::string>& words, const char* text,
                      std::function<void(size_t)> set) const {
   const auto take = [words, set = std::move(set)](const std::string& word) {
     set(static_cast<size_t>(std::find(words.begin(), words.end(), word) - words.begin()));

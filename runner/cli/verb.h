@@ -68,7 +68,7 @@ class Verb {
     std::vector<std::string> words;
     words.reserve(choices.size());
     for (const auto& choice : choices) words.emplace_back(choice.first);
-    return AddWord(names, std::move(words), text,
+    return AddWord(names, words, text,
                    [&value, choices = std::move(choices)](size_t index) { value = choices[index].second; });
   }
 
@@ -78,7 +78,7 @@ class Verb {
   void OnGiven(std::function<void()> call) const;
 
  private:
-  Option AddWord(const char* names, std::vector<std::string> words, const char* text,
+  Option AddWord(const char* names, const std::vector<std::string>& words, const char* text,
                  std::function<void(size_t)> set) const;
 
   CLI::App* app_;

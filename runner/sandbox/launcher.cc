@@ -315,6 +315,7 @@ class RealLauncher : public Launcher {
       supplies.push_back(std::move(ruleset));
     }
     std::vector<int> fds;
+    fds.reserve(supplies.size());
     for (const UniqueFd& supply : supplies) fds.push_back(supply.get());
     const char supply = 'S';
     // Where nobody receives it any more, the control socket tells why.

@@ -68,10 +68,9 @@ bool Report(const char* what, double ratio, double bound, bool at_most) {
 }
 
 // What else runs on the machine disturbs many processes that wait for each other more than one that does not: a figure
-// counts as missed when it was missed three times.
-void Measure(const std::function<bool()>& measurement) {
-  constexpr int kTries = 3;
-  for (int tries = 0; tries < kTries; ++tries) {
+// counts as missed when it was missed three times; one that sixteen threads make on two processors, six times.
+void Measure(const std::function<bool()>& measurement, int most = 3) {
+  for (int tries = 0; tries < most; ++tries) {
     if (measurement()) return;
   }
   ++failures;
@@ -410,7 +409,7 @@ int Main(int argc, char** argv) {
   const sandbox::KernelFeatures features = sandbox::ProbeKernel();
   auto launcher = Must(sandbox::Launcher::Create(features, {}));
   if (chosen("launch")) Measure([&] { return Launch(*launcher); });
-  if (chosen("calls")) Measure([&] { return Calls(*launcher, plugin); });
+  if (chosen("calls")) Measure([&] { return Calls(*launcher, plugin); }, 6);
   if (chosen("journal")) Measure([&] { return Journalled(*launcher, plugin); });
   if (!names.empty() && chosen("whole")) {
     const TempDir folder = Must(TempDir::Create("bulkhead-bench-"));
