@@ -342,6 +342,12 @@ TEST_P(InTier, OnlyDeclaredPortsAreBound) {
   EXPECT_TRUE(own.Done()) << own.Describe();
 }
 
+TEST_F(AttackTest, NoPortOfTheHostIsTakenWithoutBindingIt) {
+  EXPECT_TRUE(Done(Free({"listen-unbound"})));
+  const Outcome outcome = Confined(Tier::kRestricted, {"listen-unbound"});
+  EXPECT_TRUE(outcome.Denied(EACCES)) << outcome.Describe();
+}
+
 TEST_P(InTier, SharedMemoryOfTheHostIsOutOfReach) {
   const key_t key = 0x42000000 + ::getpid();  // its own: both tiers are tried at once
   const int segment = ::shmget(key, 4096, IPC_CREAT | 0666);

@@ -89,6 +89,12 @@ int Bind(const char* port) {
   return Result(fd < 0 || bind(fd, Raw(&address), sizeof address) < 0 ? -1 : listen(fd, 8));
 }
 
+// Without bind(2), which Landlock watches: the kernel chooses the port.
+int ListenUnbound() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  return Result(fd < 0 ? -1 : listen(fd, 8));
+}
+
 int Datagram(const char* port) {
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);
   const sockaddr_in address = Loopback(port);
@@ -365,6 +371,7 @@ int main(int argc, char** argv) {
   if (is("personality")) return Result(personality(strtoul(first, nullptr, 16)));
   if (is("tioclinux")) return PasteInput();
   if (is("bind")) return Bind(first);
+  if (is("listen-unbound")) return ListenUnbound();
   if (is("datagram")) return Datagram(first);
   if (is("unix")) return Unix(first);
   if (is("allocate")) return Allocate(first);

@@ -158,7 +158,7 @@ TEST_F(TlsTest, OlderTlsIsNotSpoken) {
 }
 
 // What an authority that is not ours might sign: the right URI, and another name beside it.
-Identity WithNames(const std::string& names) {
+Identity WithNames(const std::string& names, const char* usage = "clientAuth") {
   const auto make_key = [] { return KeyPtr(EVP_EC_gen("P-256")); };
   const auto der = [](auto encode, auto* object) {
     unsigned char* bytes = nullptr;
@@ -193,14 +193,28 @@ Identity WithNames(const std::string& names) {
       make(authority_key.get(), nullptr, authority_key.get(),
            {{NID_basic_constraints, "critical,CA:TRUE"}, {NID_key_usage, "critical,keyCertSign"}});
   const KeyPtr key = make_key();
-  const CertPtr leaf = make(
-      key.get(), authority.get(), authority_key.get(),
-      {{NID_subject_alt_name, names}, {NID_ext_key_usage, "clientAuth"}, {NID_key_usage, "critical,digitalSignature"}});
+  std::vector<std::pair<int, std::string>> extensions = {{NID_subject_alt_name, names},
+                                                         {NID_key_usage, "critical,digitalSignature"}};
+  if (usage[0] != '\0') extensions.emplace_back(NID_ext_key_usage, usage);
+  const CertPtr leaf = make(key.get(), authority.get(), authority_key.get(), extensions);
   Identity identity;
   identity.certificate_der = der(i2d_X509, leaf.get());
   identity.private_key_der = Secret(der(i2d_PrivateKey, key.get()));
   identity.authority_der = der(i2d_X509, authority.get());
   return identity;
+}
+
+// OpenSSL takes a certificate that names no purpose for any.
+TEST_F(TlsTest, ACertificateForNoPurposeIsForNone) {
+  const Authority authority = Make();
+  for (const char* const usage : {"clientAuth", "", "serverAuth", "clientAuth,serverAuth"}) {
+    Identity client = WithNames("URI:" + agent_, usage);
+    Identity server = Must(authority.Issue(plugin_, Role::kServer));
+    std::swap(client.authority_der, server.authority_der);
+    Status status;
+    const Seen seen = Against(server, agent_, client, plugin_, status);
+    EXPECT_EQ(seen.handshake, std::string_view(usage) == "clientAuth") << usage;
+  }
 }
 
 TEST_F(TlsTest, OneNameIsAllThatAPeerMayHave) {
