@@ -38,15 +38,9 @@ bool IsForPurpose(X509* certificate, bool peer_is_client) {
 }
 
 int VerifyPeer(int chain_ok, X509_STORE_CTX* store) {
-  if (chain_ok != 1) return 0;
-  if (X509_STORE_CTX_get_error_depth(store) != 0) return 1;
-  const auto* const ssl =
-      static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  const auto* const state = static_cast<const TlsContext::State*>(SSL_get_app_data(ssl));
-  X509* const leaf = X509_STORE_CTX_get_current_cert(store);
-  if (HasExactlyThisUri(leaf, state->expected_peer_uri) && IsForPurpose(leaf, state->server)) return 1;
-  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-  return 0;
+  return VerifyLeaf(chain_ok, store, [](X509* leaf, const TlsContext::State& state) {
+    return HasExactlyThisUri(leaf, state.expected_peer_uri) && IsForPurpose(leaf, state.server);
+  });
 }
 
 // --- contexts -------------------------------------------------------------------------------------
@@ -118,6 +112,17 @@ Result<TlsContext> TlsContext::ForClient(const Identity& self, std::string_view 
 Result<TlsContext> TlsContext::ForServer(const Identity& self, std::string_view expected_peer_uri) {
   BULKHEAD_ASSIGN(std::shared_ptr<State> state, NewState(self, expected_peer_uri, true));
   return TlsContext(std::move(state));
+}
+
+int VerifyLeaf(int chain_ok, X509_STORE_CTX* store, bool (*accept)(X509* leaf, const TlsContext::State& state)) {
+  if (chain_ok != 1) return 0;
+  if (X509_STORE_CTX_get_error_depth(store) != 0) return 1;
+  const auto* const ssl =
+      static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  const auto* const state = static_cast<const TlsContext::State*>(SSL_get_app_data(ssl));
+  if (accept(X509_STORE_CTX_get_current_cert(store), *state)) return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
 }
 
 SslPtr NewConnection(const TlsContext::State& state) {

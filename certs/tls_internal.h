@@ -20,6 +20,10 @@ struct TlsContext::State {
 // The one URI SAN of a certificate; empty when it has none or several. Other kinds of names may stand beside it.
 std::string OneUri(X509* certificate);
 
+// The body of OpenSSL's verify callback, once for every kind of peer: chains as OpenSSL judges them, and of the leaf
+// what `accept` says.
+int VerifyLeaf(int chain_ok, X509_STORE_CTX* store, bool (*accept)(X509* leaf, const TlsContext::State& state));
+
 // A connection in its initial state, without a descriptor. `state` must outlive it.
 SslPtr NewConnection(const TlsContext::State& state);
 

@@ -60,17 +60,11 @@ bool IsIpAddress(const std::string& host) {
 
 // That the server is who it must be, whatever its address: exactly that URI, and for servers.
 int VerifyPlugin(int chain_ok, X509_STORE_CTX* store) {
-  if (chain_ok != 1) return 0;
-  if (X509_STORE_CTX_get_error_depth(store) != 0) return 1;
-  const auto* const ssl =
-      static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  const auto* const state = static_cast<const TlsContext::State*>(SSL_get_app_data(ssl));
-  X509* const leaf = X509_STORE_CTX_get_current_cert(store);
-  // OpenSSL takes a certificate without an extended key usage for every purpose.
-  const uint32_t usage = X509_get_extended_key_usage(leaf);
-  if (usage != UINT32_MAX && (usage & XKU_SSL_SERVER) != 0 && OneUri(leaf) == state->expected_peer_uri) return 1;
-  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-  return 0;
+  return VerifyLeaf(chain_ok, store, [](X509* leaf, const TlsContext::State& state) {
+    // OpenSSL takes a certificate without an extended key usage for every purpose.
+    const uint32_t usage = X509_get_extended_key_usage(leaf);
+    return usage != UINT32_MAX && (usage & XKU_SSL_SERVER) != 0 && OneUri(leaf) == state.expected_peer_uri;
+  });
 }
 
 Status TrustAuthorities(SSL_CTX* context, std::string_view pem) {

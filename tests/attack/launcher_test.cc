@@ -7,7 +7,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <fstream>
+#include <functional>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -82,50 +86,107 @@ TEST_F(AttackTest, AViolationWithoutAListenerStillKills) {
   EXPECT_EQ(outcome.report.cause, Cause::kSeccomp) << outcome.Describe();
 }
 
-// A shim that was taken over says that all is over while its plugin writes on.
-TEST(SupervisorTest, WhoWritesOnAfterTheEndHoldsUpNobody) {
-  auto supervisor = Supervisor::Create();
-  ASSERT_TRUE(supervisor.ok());
-  const auto compartment = std::make_shared<Compartment>();
-  compartment->tier = Tier::kRestricted;
-  int control[2] = {};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
-  compartment->control.Reset(control[0]);
-  const UniqueFd shim(control[1]);
-  int out[2] = {};
-  int err[2] = {};
-  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
-  ASSERT_EQ(::pipe2(err, O_CLOEXEC), 0);
-  compartment->output[0].Reset(out[0]);
-  compartment->output[1].Reset(err[0]);
-  ::close(err[1]);
-  std::vector<pid_t> writers;
-  for (int i = 0; i < 4; ++i) {
-    writers.push_back(::fork());
-    if (writers.back() == 0) {
-      static const std::array<char, 65536> kBlock = {};
-      while (::write(out[1], kBlock.data(), kBlock.size()) > 0) {
-      }
-      ::_exit(0);
+// A compartment of which this test is the shim.
+class SupervisorTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ::signal(SIGPIPE, SIG_IGN);
+    auto supervisor = Supervisor::Create();
+    ASSERT_TRUE(supervisor.ok());
+    supervisor_ = std::move(*supervisor);
+    int control[2] = {};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
+    compartment_->tier = Tier::kRestricted;
+    compartment_->control.Reset(control[0]);
+    shim_.Reset(control[1]);
+    for (size_t i = 0; i < 2; ++i) {
+      int pipe[2] = {};
+      ASSERT_EQ(::pipe2(pipe, O_CLOEXEC | O_NONBLOCK), 0);
+      compartment_->output[i].Reset(pipe[0]);
+      writers_[i].Reset(pipe[1]);
     }
+    compartment_->spawned = ::fork();
+    if (compartment_->spawned == 0) {
+      for (;;) ::pause();
+    }
+    compartment_->spawned_pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, compartment_->spawned, 0)));
+    ASSERT_TRUE(compartment_->spawned_pidfd.valid());
   }
-  ::close(out[1]);
-  compartment->spawned = writers.front();
-  compartment->spawned_pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, writers.front(), 0)));
-  ASSERT_TRUE(compartment->spawned_pidfd.valid());
-  ASSERT_TRUE((*supervisor)->Watch(compartment).ok());
-  ExitMessage message;
-  message.alone = 1;
-  ASSERT_TRUE(SendPacket(shim.get(), &message, sizeof message));
-  {
-    std::unique_lock lock(compartment->mutex);
-    EXPECT_TRUE(
-        compartment->changed.wait_for(lock, std::chrono::seconds(10), [&] { return compartment->report.has_value(); }));
+  void TearDown() override {
+    shim_.Reset();
+    ::kill(compartment_->spawned, SIGKILL);
+    EXPECT_TRUE(Until([&] { return compartment_->cleaned; }));
   }
-  for (const pid_t writer : writers) ::kill(writer, SIGKILL);
-  for (size_t i = 1; i < writers.size(); ++i) ::waitpid(writers[i], nullptr, 0);
-  std::unique_lock lock(compartment->mutex);
-  EXPECT_TRUE(compartment->changed.wait_for(lock, kPatience, [&] { return compartment->cleaned; }));
+  void TellExit(bool alone) const {
+    ExitMessage message;
+    message.alone = alone ? 1 : 0;
+    ASSERT_TRUE(SendPacket(shim_.get(), &message, sizeof message));
+  }
+  bool Until(const std::function<bool()>& condition) const {
+    std::unique_lock lock(compartment_->mutex);
+    return compartment_->changed.wait_for(lock, std::chrono::seconds(10), condition);
+  }
+
+  std::unique_ptr<Supervisor> supervisor_;
+  const std::shared_ptr<Compartment> compartment_ = std::make_shared<Compartment>();
+  UniqueFd shim_;
+  std::array<UniqueFd, 2> writers_;
+};
+
+// A shim that was taken over says that all is over while its plugin writes on: there is more each time it is read.
+TEST_F(SupervisorTest, WhoWritesOnAfterTheEndHoldsUpNobody) {
+  static const std::array<char, 65536> kBlock = {};
+  std::atomic<bool> writes = true;
+  const auto more = [&] {
+    while (writes && ::write(writers_[0].get(), kBlock.data(), kBlock.size()) > 0) {
+    }
+  };
+  more();
+  compartment_->callbacks.on_output = [&](Stream, std::string_view) { more(); };
+  ASSERT_TRUE(supervisor_->Watch(compartment_).ok());
+  TellExit(true);
+  EXPECT_TRUE(Until([&] { return compartment_->report.has_value(); }));
+  writes = false;
+}
+
+TEST_F(SupervisorTest, AShimThatReadsNoMoreHoldsUpNobody) {
+  ASSERT_TRUE(supervisor_->Watch(compartment_).ok());
+  auto filled = std::async(std::launch::async, [&] {
+    const char order = static_cast<char>(Order::kConnection);
+    while (SendPacket(compartment_->control.get(), &order, sizeof order)) {
+    }
+    return errno;
+  });
+  EXPECT_EQ(filled.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  shim_.Reset();
+  EXPECT_EQ(filled.get(), EAGAIN);
+}
+
+// The shim told how the plugin ended, and then did not end the others.
+TEST_F(SupervisorTest, WhatTheShimLeavesBehindIsKilledWhateverItSaid) {
+  const CgroupPlace place = FindCgroupPlace();
+  ASSERT_NE(place.version, 0) << place.reason;
+  auto cgroup = Cgroup::Create(place, Limits());
+  ASSERT_TRUE(cgroup.ok());
+  compartment_->cgroup = std::move(*cgroup);
+  const auto files = compartment_->cgroup->OpenProcs();
+  ASSERT_TRUE(files.ok());
+  const pid_t left = ::fork();
+  if (left == 0) {
+    for (const UniqueFd& file : *files) (void)!::write(file.get(), "0", 1);
+    (void)!::write(writers_[0].get(), "in", 2);
+    for (;;) ::pause();
+  }
+  char text[2] = {};
+  while (::read(compartment_->output[0].get(), text, sizeof text) != 2) std::this_thread::yield();
+  ASSERT_TRUE(supervisor_->Watch(compartment_).ok());
+  TellExit(false);
+  ::kill(compartment_->spawned, SIGKILL);
+  EXPECT_TRUE(Until([&] { return compartment_->cleaned; }));
+  int status = 0;
+  EXPECT_EQ(::waitpid(left, &status, WNOHANG), left);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  ::kill(left, SIGKILL);
 }
 
 // Nor may it name another process as the shim: the agent would kill that one.
